@@ -1,0 +1,119 @@
+"""Groups: everything said about one sample in one step, each member with its origin.
+
+A group is what every method works on: GRPO normalises over its ``fused`` members, MARS over ``fused`` and
+``mono:<source>``, and completions of external models join as ``guest:<model>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from vantage.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vantage.rewards.base import Score
+    from vantage.samples import Sample
+
+Kind = Literal["fused", "mono", "guest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who said it: the policy from all sources, the policy from one, or another model.
+
+    Args:
+        kind: ``fused``, ``mono`` or ``guest``.
+        name: the source of a ``mono`` member, the model of a ``guest``; empty for ``fused``.
+
+    Raises:
+        ConfigError: a kind that does not exist, or a name where none belongs (or none where one does).
+    """
+
+    kind: Kind = "fused"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("fused", "mono", "guest"):
+            raise ConfigError(f"an origin is 'fused', 'mono:<source>' or 'guest:<model>', not {self.kind!r}")
+        if (self.kind == "fused") != (self.name == ""):
+            raise ConfigError(
+                f"origin {self.kind!r} with name {self.name!r}: 'fused' carries no name, 'mono' and 'guest' need one"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Origin:
+        """Read ``fused``, ``mono:<source>`` or ``guest:<model>``, as ``str(origin)`` writes them."""
+        kind, _, name = text.partition(":")
+        return cls(kind, name)  # type: ignore[arg-type]  # checked in __post_init__
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}" if self.name else self.kind
+
+
+FUSED = Origin()
+
+
+def mono(source: str) -> Origin:
+    """Origin of an answer that the policy gives from ``source`` alone."""
+    return Origin("mono", source)
+
+
+def guest(model: str) -> Origin:
+    """Origin of an answer that another model gives."""
+    return Origin("guest", model)
+
+
+@dataclass(slots=True)
+class Member:
+    """One completion of a group.
+
+    Attributes:
+        origin: who said it.
+        text: the completion, decoded without special tokens.
+        token_ids: its tokens, end-of-sequence token included; empty where only text is known.
+        score: what the verifier made of it; ``None`` until scored.
+        advantage: what the method made of the score; ``None`` until judged.
+        trained: whether the update learns from it.
+    """
+
+    origin: Origin
+    text: str
+    token_ids: list[int] = field(default_factory=list)
+    score: Score | None = None
+    advantage: float | None = None
+    trained: bool = False
+
+
+@dataclass(slots=True)
+class Group:
+    """A sample and everything said about it in one step."""
+
+    sample: Sample
+    members: list[Member] = field(default_factory=list)
+
+    def of(self, kind: Kind) -> Iterator[Member]:
+        """Members of one kind, in the order in which they were added."""
+        return (member for member in self.members if member.origin.kind == kind)
+
+    def record(self) -> Mapping[str, object]:
+        """What a log keeps of this group: plain JSON values, pictures by reference."""
+        return {
+            "id": self.sample.id,
+            "question": self.sample.question,
+            "truth": self.sample.truth,
+            "reward": self.sample.reward,
+            "pictures": {name: source.ref for name, source in self.sample.sources.items()},
+            "metadata": dict(self.sample.metadata),
+            "members": [
+                {
+                    "origin": str(member.origin),
+                    "text": member.text,
+                    **({} if member.score is None else member.score.record()),
+                    "advantage": member.advantage,
+                    "trained": member.trained,
+                }
+                for member in self.members
+            ],
+        }

@@ -1,0 +1,67 @@
+"""What a reward is: a function of a completion and a sample that returns a score.
+
+Rewards know neither trainers nor models. Names are resolved by ``vantage.rewards.get``; adding one is adding a file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vantage.samples import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a verifier made of one completion.
+
+    Attributes:
+        reward: what training maximises; ``None`` where it could not be scored, which takes the member out of every
+            statistic (never 0 by default).
+        correct: whether the answer counts as right, for accuracy; independent of format.
+        formatted: whether the completion is laid out as asked.
+        parts: the terms that make up the reward, by name, and anything measured on the way (for example ``iou``).
+        error: why an answer could not be read; empty where it could.
+    """
+
+    reward: float | None
+    correct: bool = False
+    formatted: bool = False
+    parts: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Plain JSON values for a log."""
+        return {
+            "score": self.reward,
+            "correct": self.correct,
+            "formatted": self.formatted,
+            "parts": dict(self.parts),
+            "error": self.error,
+        }
+
+
+class Reward(ABC):
+    """A verifier.
+
+    Attributes:
+        name: how recipes and rows name it.
+        low, high: the declared range of ``Score.reward``.
+    """
+
+    name: str
+    low: float
+    high: float
+
+    @abstractmethod
+    def score(self, completion: str, sample: Sample) -> Score:
+        """Score one completion; never raises for any completion, whatever text it is."""
+
+    def check(self, sample: Sample) -> None:
+        """Read the row's truth, so that a truth that cannot be read is found before training.
+
+        Raises:
+            TruthError: the truth is not of this reward's form; names the row, what it holds and what is expected.
+        """
