@@ -1,0 +1,9 @@
+"""What holds for every test: no network, and no drawing on a screen."""
+
+import os
+
+# Before any test imports a library that reads them.
+for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
+    os.environ[name] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MPLBACKEND", "Agg")
