@@ -1,0 +1,77 @@
+"""``answer`` and ``box``: one binary check of what stands in the ``<answer>`` block."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from vantage.errors import TruthError
+from vantage.rewards import boxes, extract, frames
+from vantage.rewards.base import Reward, Score
+from vantage.samples import Sample
+
+IOU_AT_LEAST = 0.5
+
+
+class Answer(Reward):
+    """1 if the text of the one ``<answer>`` block equals the truth after ``extract.normalise``, else 0.
+
+    The truth is a text or an integer. ``formatted``: exactly one non-empty ``<think>`` block before exactly one
+    non-empty ``<answer>`` block. ``parts``: ``accuracy`` and ``format``, each 0 or 1; format does not enter the reward.
+    """
+
+    name = "answer"
+    low: ClassVar[float] = 0.0
+    high: ClassVar[float] = 1.0
+
+    def score(self, completion: str, sample: Sample) -> Score:
+        answer = extract.block(completion, extract.ANSWER)
+        truth = extract.normalise(str(sample.truth))
+        return _binary(completion, answer, answer is not None and extract.normalise(answer) == truth != "")
+
+    def check(self, sample: Sample) -> None:
+        truth = sample.truth
+        if isinstance(truth, bool) or not isinstance(truth, (str, int)) or not extract.normalise(str(truth)):
+            raise TruthError(
+                f"row {sample.id!r}: reward 'answer' compares with a non-empty text or an integer, not {truth!r}"
+            )
+
+
+class BoxAnswer(Reward):
+    """1 if the four numbers of the one ``<answer>`` block overlap the truth by an IoU of at least 0.5, else 0.
+
+    The answer is ``2 1 4 5``, also with commas or brackets. The truth is one box. Frames: the prediction in
+    ``metadata["frame"]``, which must be named; the truth in ``metadata["truth_frame"]``, *the same frame* unless
+    named. ``formatted`` and ``parts`` as for ``answer``, with ``iou`` beside them.
+    """
+
+    name = "box"
+    low: ClassVar[float] = 0.0
+    high: ClassVar[float] = 1.0
+
+    def score(self, completion: str, sample: Sample) -> Score:
+        """Score one completion. Raises only what ``check`` finds: a truth or a frame that the row does not have."""
+        truth = boxes.truth_boxes(sample)
+        source, target = boxes.row_frames(sample, None)
+        answer = extract.block(completion, extract.ANSWER)
+        box = extract.plain_box(answer) if answer is not None else None
+        iou = 0.0 if box is None else boxes.iou(frames.convert([box], sample, source, target)[0], truth[0])
+        error = "the answer is not four numbers" if answer is not None and box is None else ""
+        return _binary(completion, answer, iou >= IOU_AT_LEAST, {"iou": iou}, error)
+
+    def check(self, sample: Sample) -> None:
+        if len(boxes.truth_boxes(sample)) != 1:
+            raise TruthError(f"row {sample.id!r}: reward 'box' compares with exactly one box, not {sample.truth!r}")
+        boxes.check_boxes(sample, None)
+
+
+def _binary(
+    completion: str, answer: str | None, right: bool, extra: dict[str, float] | None = None, error: str = ""
+) -> Score:
+    formatted = extract.laid_out(completion)
+    return Score(
+        reward=float(right),
+        correct=right,
+        formatted=formatted,
+        parts={"accuracy": float(right), "format": float(formatted), **(extra or {})},
+        error=error if answer is not None else "not exactly one answer block",
+    )
