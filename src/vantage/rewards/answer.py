@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from vantage.errors import TruthError
 from vantage.rewards import boxes, extract, frames
 from vantage.rewards.base import Reward, Score
@@ -20,15 +18,17 @@ class Answer(Reward):
     """
 
     name = "answer"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
+    low = 0.0
+    high = 1.0
 
     def score(self, completion: str, sample: Sample) -> Score:
+        """Score one completion; a text that cannot be read scores 0."""
         answer = extract.block(completion, extract.ANSWER)
         truth = extract.normalise(str(sample.truth))
         return _binary(completion, answer, answer is not None and extract.normalise(answer) == truth != "")
 
     def check(self, sample: Sample) -> None:
+        """Raise ``TruthError`` unless the truth is a non-empty text or an integer."""
         truth = sample.truth
         if isinstance(truth, bool) or not isinstance(truth, (str, int)) or not extract.normalise(str(truth)):
             raise TruthError(
@@ -45,8 +45,8 @@ class BoxAnswer(Reward):
     """
 
     name = "box"
-    low: ClassVar[float] = 0.0
-    high: ClassVar[float] = 1.0
+    low = 0.0
+    high = 1.0
 
     def score(self, completion: str, sample: Sample) -> Score:
         """Score one completion. Raises only what ``check`` finds: a truth or a frame that the row does not have."""
@@ -59,6 +59,7 @@ class BoxAnswer(Reward):
         return _binary(completion, answer, iou >= IOU_AT_LEAST, {"iou": iou}, error)
 
     def check(self, sample: Sample) -> None:
+        """Raise ``TruthError`` unless the truth is one box inside the picture, ``DataError`` without a frame."""
         if len(boxes.truth_boxes(sample)) != 1:
             raise TruthError(f"row {sample.id!r}: reward 'box' compares with exactly one box, not {sample.truth!r}")
         boxes.check_boxes(sample, None)

@@ -35,7 +35,7 @@ class Score:
     def record(self) -> dict[str, Any]:
         """Plain JSON values for a log."""
         return {
-            "score": self.reward,
+            "reward": self.reward,
             "correct": self.correct,
             "formatted": self.formatted,
             "parts": dict(self.parts),

@@ -159,7 +159,7 @@ def _size(sample: Sample, key: str) -> Size | None:
     value: Any = sample.metadata.get(key)
     if value is None:
         return None
-    if isinstance(value, (list, tuple)) and len(value) == 2:
-        if all(isinstance(x, int) and not isinstance(x, bool) and x > 0 for x in value):
-            return value[0], value[1]
+    integers = isinstance(value, (list, tuple)) and all(isinstance(x, int) and not isinstance(x, bool) for x in value)
+    if integers and len(value) == 2 and min(value) > 0:
+        return value[0], value[1]
     raise DataError(f"row {sample.id!r}: metadata[{key!r}] is a [width, height] of positive integers, not {value!r}")

@@ -78,4 +78,5 @@ class MarsGrounding(Reward):
         )
 
     def check(self, sample: Sample) -> None:
+        """Raise ``TruthError`` unless the truth is boxes inside the picture, ``DataError`` without a frame."""
         boxes.check_boxes(sample, "pixel")

@@ -84,6 +84,7 @@ class MarsVqa(Reward):
     high = 1.5
 
     def score(self, completion: str, sample: Sample) -> Score:
+        """Score one completion; a text that cannot be read scores its format terms."""
         terms = mars_format(completion)
         answer = extract.block(completion, extract.ANSWER)
         right = answer is not None and agree(answer, sample.truth, sample.question)
@@ -96,6 +97,7 @@ class MarsVqa(Reward):
         )
 
     def check(self, sample: Sample) -> None:
+        """Raise ``TruthError`` unless the truth is a non-empty text, an integer, or a list of them."""
         if not alternatives(sample.truth):
             raise TruthError(
                 f"row {sample.id!r}: reward 'mars-vqa' compares with a non-empty text, an integer or a list of them, "
