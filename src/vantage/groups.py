@@ -74,6 +74,7 @@ class Member:
         text: the completion, decoded without special tokens.
         token_ids: its tokens, end-of-sequence token included; empty where only text is known.
         score: what the verifier made of it; ``None`` until scored.
+        reward: what the method normalises: the score and every other term; ``None`` where unscored.
         advantage: what the method made of the score; ``None`` until judged.
         trained: whether the update learns from it.
     """
@@ -82,6 +83,7 @@ class Member:
     text: str
     token_ids: list[int] = field(default_factory=list)
     score: Score | None = None
+    reward: float | None = None
     advantage: float | None = None
     trained: bool = False
 
@@ -111,6 +113,7 @@ class Group:
                     "origin": str(member.origin),
                     "text": member.text,
                     **({} if member.score is None else member.score.record()),
+                    "reward": member.reward,
                     "advantage": member.advantage,
                     "trained": member.trained,
                 }

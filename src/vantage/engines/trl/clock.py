@@ -1,0 +1,76 @@
+"""Where the seconds of a step go."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+
+class Clock:
+    """Seconds by phase since they were last taken.
+
+    On an accelerator kernels run behind the program, so every boundary waits for the device.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._seconds: dict[str, float] = defaultdict(float)
+
+    def now(self) -> float:
+        """Seconds of a steady clock once the device has caught up."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count what runs inside towards ``name``."""
+        start = self.now()
+        try:
+            yield
+        finally:
+            self._seconds[name] += self.now() - start
+
+    def add(self, name: str, seconds: float) -> None:
+        """Count seconds measured elsewhere."""
+        self._seconds[name] += seconds
+
+    def take(self) -> dict[str, float]:
+        """The seconds so far, and start again from zero."""
+        taken, self._seconds = dict(self._seconds), defaultdict(float)
+        return taken
+
+
+def vision_tower(model: PreTrainedModel) -> nn.Module | None:
+    """The module that encodes pictures, or ``None`` where the model has none of a known name."""
+    for path in ("visual", "vision_tower", "vision_model", "model.visual", "model.vision_tower", "model.vision_model"):
+        module: object = model
+        for name in path.split("."):
+            module = getattr(module, name, None)
+        if isinstance(module, nn.Module):
+            return module
+    return None
+
+
+def time_vision(model: PreTrainedModel, clock: Clock) -> None:
+    """Count the forward passes of the vision tower, in rollout and update alike, towards ``vision``."""
+    tower = vision_tower(model)
+    if tower is None:
+        return
+    started: list[float] = []
+
+    def before(*_: object) -> None:
+        started.append(clock.now())
+
+    def after(*_: object) -> None:
+        if started:
+            clock.add("vision", clock.now() - started.pop())
+
+    tower.register_forward_pre_hook(before)
+    tower.register_forward_hook(after)

@@ -1,0 +1,68 @@
+"""``trl.GRPOConfig`` from the ``trainer`` section of a recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from trl import GRPOConfig
+
+from vantage.errors import ConfigError
+
+_OURS = {
+    "output_dir": "a run writes to its own folder",
+    "seed": "the recipe's own 'seed' sets it",
+    "data_seed": "the recipe's own 'seed' sets it",
+    "model_init_kwargs": "the section 'model' sets it",
+    "trust_remote_code": "the section 'model' sets it",
+    "resume_from_checkpoint": "use --resume",
+}
+
+_DEFAULTS: dict[str, Any] = {
+    "report_to": "none",
+    "logging_steps": 1,
+    "save_strategy": "steps",
+    "save_total_limit": 2,
+    "disable_tqdm": True,
+    "remove_unused_columns": False,
+}
+"""What a run sets where the recipe does not."""
+
+
+def check_keys(values: dict[str, Any]) -> None:
+    """Check names and types against ``GRPOConfig``.
+
+    Raises:
+        ValueError: an unknown key (with the nearest known one), one that is set elsewhere, or a value of another type.
+    """
+    hints = typing.get_type_hints(GRPOConfig)
+    known = {field.name for field in dataclasses.fields(GRPOConfig) if field.init}
+    for key, value in values.items():
+        if key in _OURS:
+            raise ValueError(f"{key}: not set here; {_OURS[key]}")
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=3)
+            raise ValueError(f"{key}: GRPOConfig has no such setting; nearest: {', '.join(close) or 'none'}")
+        try:
+            TypeAdapter(hints[key]).validate_python(value)
+        except ValidationError as error:
+            expected = str(hints[key]).replace("<class '", "").replace("'>", "")
+            raise ValueError(f"{key}: {value!r} is not {expected} ({error.errors()[0]['msg']})") from error
+        except TypeError:
+            continue  # a type that pydantic cannot check; GRPOConfig itself will
+
+
+def grpo_config(values: dict[str, Any], output_dir: Path, seed: int) -> GRPOConfig:
+    """The configuration of a run.
+
+    Raises:
+        ConfigError: what TRL itself refuses, with its reason.
+    """
+    try:
+        return GRPOConfig(**{**_DEFAULTS, **values}, output_dir=str(output_dir), seed=seed, data_seed=seed)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"trainer: {error}") from error

@@ -1,0 +1,108 @@
+"""Where TRL's configuration and a method meet: contradictions are found before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from trl import GRPOConfig
+
+from vantage.errors import ConfigError, DataError
+from vantage.methods import Method, Speaker
+from vantage.samples import Sample
+
+TOKEN_LEVEL = ("dapo", "bnpo", "dr_grpo", "cispo", "vespo")
+"""Losses of TRL that are averaged over tokens rather than over completions."""
+
+_REFUSED = {
+    "tools": "tools answer in the middle of a completion",
+    "rollout_func": "the rollout phase is Vantage's",
+    "environment_factory": "the environment would own the prompts, which samples own here",
+}
+
+
+def reconcile(method: Method, args: GRPOConfig, kwargs: dict[str, Any]) -> None:
+    """Write the method's own settings into ``args`` where the user left them open; refuse what cannot go together.
+
+    Raises:
+        ConfigError: names the setting, its value and what would be right.
+    """
+    for name, why in _REFUSED.items():
+        if kwargs.get(name):
+            raise ConfigError(f"{name} cannot be used with VantageTrainer: {why}")
+    if method.clip_high is not None and args.epsilon_high is None:
+        args.epsilon_high = method.clip_high
+    if method.token_level and args.loss_type not in TOKEN_LEVEL:
+        raise ConfigError(
+            f"loss_type is {args.loss_type!r}, which averages over completions; {method.name} needs a loss averaged "
+            f"over tokens: one of {', '.join(TOKEN_LEVEL)}"
+        )
+    if method.scaling is not None and args.scale_rewards not in ("group", method.scaling):
+        raise ConfigError(
+            f"scale_rewards is {args.scale_rewards!r} but the method's scale is {method.scaling!r}; advantages are the "
+            "method's, so set its scale and leave scale_rewards alone"
+        )
+    if args.multi_objective_aggregation != "sum_then_normalize":
+        raise ConfigError(
+            f"multi_objective_aggregation is {args.multi_objective_aggregation!r}; the method normalises the sum of all "
+            "rewards, so only 'sum_then_normalize' can be used"
+        )
+    device_batch = args.per_device_train_batch_size * args.steps_per_generation
+    if device_batch % args.num_generations:
+        raise ConfigError(
+            f"a device's generation batch holds {device_batch} completions (per_device_train_batch_size "
+            f"{args.per_device_train_batch_size} x steps_per_generation {args.steps_per_generation}), which is no "
+            f"multiple of num_generations {args.num_generations}; a device must hold whole groups"
+        )
+    if args.save_strategy == "steps" and args.save_steps >= 1:
+        per_generation = args.steps_per_generation * args.num_iterations
+        if int(args.save_steps) * args.gradient_accumulation_steps % per_generation:
+            raise ConfigError(
+                f"save_steps is {int(args.save_steps)}, which falls between two generations (one every "
+                f"{per_generation / args.gradient_accumulation_steps:g} optimizer steps); a run resumed there could not "
+                "repeat what the interrupted one would have done. Use a multiple"
+            )
+    # A length limit that the method cannot work with is found here rather than after the first rollout.
+    method.length_penalty(torch.zeros(1, 1, dtype=torch.long), args.max_completion_length)
+
+
+def samples(dataset: Sequence[Sample] | None, name: str) -> Sequence[Sample]:
+    """The data set, if it is one of samples.
+
+    Raises:
+        DataError: missing, empty, or of something else.
+    """
+    if dataset is None or not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+        raise DataError(f"{name} must be a sequence of vantage.Sample, got {type(dataset).__name__}")
+    if len(dataset) == 0:
+        raise DataError(f"{name} is empty")
+    if not isinstance(dataset[0], Sample):
+        raise DataError(
+            f"{name} must hold vantage.Sample, its first row is {type(dataset[0]).__name__}; see vantage.datasets.load"
+        )
+    return dataset
+
+
+def anchor_columns(method: Method, dataset: Sequence[Sample]) -> tuple[Speaker, ...]:
+    """Every speaker that the method wants for some sample, in order of first appearance.
+
+    A data set whose rows all have the same sources may say so in ``source_names`` and is then not walked.
+
+    Raises:
+        ConfigError: a sample that the method cannot work on; names the row.
+    """
+    uniform = getattr(dataset, "source_names", None)
+    columns: dict[Speaker, None] = {}
+    seen: set[tuple[str, ...]] = set()
+    for sample in dataset:
+        names = tuple(uniform) if uniform else tuple(sample.sources)
+        if names not in seen:
+            seen.add(names)
+            try:
+                columns.update(dict.fromkeys(method.speakers(names)))
+            except ConfigError as error:
+                raise ConfigError(f"row {sample.id!r}: {error}") from error
+        if uniform:
+            break
+    return tuple(columns)

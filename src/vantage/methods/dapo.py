@@ -1,0 +1,101 @@
+"""DAPO: decoupled clip and dynamic sampling policy optimisation (arXiv 2503.14476).
+
+GRPO's advantages and four changes: a higher upper clip range (section 3.1), groups without signal are replaced by fresh
+ones (3.2), the loss is averaged over tokens (3.3), and completions near the length limit are punished softly (3.4,
+equation 13).
+
+Deviations from the paper:
+
+1. A group is without signal when the advantages that would be trained on are all zero. For GRPO's advantages and a
+   binary reward that is the paper's 0 < number correct < G; for graded rewards and for MARS it is what the paper means.
+2. Refilling stops after ``max_generation_batches``; the step then trains on the groups that it has and says so.
+3. ``overlong_buffer`` may be a fraction of the limit: the paper's 4,096 of 20,480 tokens are the default 0.2.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from vantage.errors import ConfigError
+from vantage.methods.base import Decision, Method, Rewards
+from vantage.methods.grpo import Baseline, Scale, advantages, fused_only
+
+
+def overlong_penalty(
+    lengths: Int[Tensor, "*shape"], limit: int, buffer: int, penalty: float = 1.0
+) -> Float[Tensor, "*shape"]:
+    """Soft overlong punishment (equation 13), in [-penalty, 0].
+
+    0 up to ``limit - buffer`` tokens, then falling linearly to ``-penalty`` at ``limit``.
+
+    Raises:
+        ConfigError: a buffer that does not fit into the limit.
+    """
+    if not 0 < buffer <= limit:
+        raise ConfigError(
+            f"overlong_buffer is {buffer} tokens but a completion has at most {limit} (max_completion_length); "
+            f"it must lie between 1 and {limit}, or be a fraction below 1"
+        )
+    # R(y) = ((L_max - L_cache) - |y|) / L_cache, clamped to [-1, 0]
+    return penalty * ((limit - buffer - lengths.float()) / buffer).clamp(-1.0, 0.0)
+
+
+class Dapo(Method):
+    """Settings of DAPO."""
+
+    name: Literal["dapo"] = "dapo"
+    scale: Scale = "group"
+    """As for GRPO."""
+    baseline: Baseline = "mean"
+    """As for GRPO."""
+    eps: float = Field(default=1e-4, gt=0)
+    """Added to the std."""
+    epsilon_high: float = Field(default=0.28, gt=0)
+    """Upper clip range of the ratio; the lower one is the trainer's ``epsilon`` (0.2 in the paper)."""
+    max_generation_batches: int = Field(default=10, ge=1)
+    """At most this many batches of prompts are generated to fill one step with groups that have signal."""
+    overlong_buffer: float | None = Field(default=0.2, gt=0)
+    """Length over which the punishment sets in: tokens, or a fraction of the limit when below 1; null for none."""
+    overlong_penalty: float = Field(default=1.0, ge=0)
+    """Punishment at the limit."""
+
+    def decide(self, rewards: Rewards, seed: int) -> Decision:
+        """GRPO's decision; groups without signal are the engine's to replace."""
+        return fused_only(
+            rewards, advantages(rewards.fused, scale=self.scale, baseline=self.baseline, eps=self.eps)
+        )
+
+    def length_penalty(self, lengths: Int[Tensor, "P N"], limit: int) -> Float[Tensor, "P N"] | None:
+        """Soft overlong punishment of every member, anchors too."""
+        if self.overlong_buffer is None:
+            return None
+        if self.overlong_buffer < 1:
+            buffer = max(1, round(self.overlong_buffer * limit))
+        else:
+            buffer = int(self.overlong_buffer)
+        return overlong_penalty(lengths, limit, buffer, self.overlong_penalty)
+
+    @property
+    def generation_batches(self) -> int:
+        """The setting ``max_generation_batches``."""
+        return self.max_generation_batches
+
+    @property
+    def clip_high(self) -> float:
+        """The setting ``epsilon_high``."""
+        return self.epsilon_high
+
+    @property
+    def token_level(self) -> bool:
+        """Section 3.3."""
+        return True
+
+    @property
+    def scaling(self) -> str:
+        """The setting ``scale``."""
+        return self.scale
+

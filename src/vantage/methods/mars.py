@@ -1,0 +1,167 @@
+"""MARS: mono-anchored advantage normalisation ("Does Seeing More Mean Knowing More?", arXiv 2605.25437).
+
+Beside the G fused rollouts of a problem, the policy answers once from each single source k. These anchors take part in
+the statistics and get no loss: with S = {r_1..r_G} u {a_1..a_M},
+
+    A_i = (r_i - mean(S)) / (std(S) + eps)        std with ddof = 1, eps = 1e-6
+
+Information gain. The numerator is GRPO's plus a share of what fusion gained over the single sources:
+
+    r_i - mean(S) = (r_i - mean(r)) + w (mean(r) - mean(a)),        w = M / (G + M)
+
+so where fusion helps every fused rollout is lifted, where it interferes every one is pushed down, and a group whose
+fused rewards are all equal still learns when an anchor differs.
+
+Deviations from the paper:
+
+1. Anchors may count ``weight`` times; then w = weight M / (G + weight M). The paper's weight is 1.
+2. Anchors may be sampled instead of greedy, and may be those of chosen sources only.
+3. ``shuffled`` gives each group the anchors of another one: a control in which everything but the evidence stays.
+4. Over a base with another scale or baseline (no std, batch std, leave-one-out) the pool is S all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from vantage.errors import ConfigError
+from vantage.groups import mono
+from vantage.methods import grpo
+from vantage.methods.base import Decision, Method, Rewards, Speaker, as_rewards
+from vantage.methods.dapo import Dapo
+from vantage.methods.grpo import Baseline, Grpo, Scale
+
+
+def advantages(
+    rewards: object,
+    anchors: object,
+    eps: float = 1e-6,
+    *,
+    weight: float = 1.0,
+    scale: Scale = "group",
+    baseline: Baseline = "mean",
+) -> Float[Tensor, "P G"]:
+    """Advantages of fused rollouts, normalised together with their single-source anchors.
+
+    Args:
+        rewards: (P, G), of the fused rollouts; NaN is unscored.
+        anchors: (P, S), of the single-source answers; NaN where a problem lacks that source.
+        eps: added to the std.
+        weight: how often an anchor counts against a rollout; 1 is the paper's, 0 is GRPO.
+        scale: as for GRPO.
+        baseline: as for GRPO.
+
+    Returns:
+        (P, G) in the floating type of ``rewards``.
+
+    Raises:
+        ConfigError: shapes that do not fit, infinite rewards, a negative weight.
+    """
+    r, a = as_rewards(rewards, "rewards"), as_rewards(anchors, "anchors")
+    if a.shape[0] != r.shape[0]:
+        raise ConfigError(f"rewards {tuple(r.shape)} and anchors {tuple(a.shape)} must have a row for every problem")
+    if weight < 0:
+        raise ConfigError(f"the weight of anchors cannot be negative, got {weight}")
+    weights = torch.cat([torch.ones_like(r), torch.full_like(a, weight)], dim=1)
+    result = grpo.advantages(r, torch.cat([r, a], dim=1), weights, scale=scale, baseline=baseline, eps=eps)
+    return result.to(grpo.result_dtype(rewards))
+
+
+def information_gain(rewards: object, anchors: object) -> Float[Tensor, " P"]:
+    """Mean fused reward minus mean anchor of each problem, mean(r) - mean(a); NaN where either has no member."""
+    return as_rewards(rewards, "rewards").nanmean(1) - as_rewards(anchors, "anchors").nanmean(1)
+
+
+def source_gains(rewards: object, anchors: object) -> Float[Tensor, "P S"]:
+    """Mean fused reward minus the anchor of each source, mean(r) - a_k; NaN where a problem lacks the source."""
+    return as_rewards(rewards, "rewards").nanmean(1, keepdim=True) - as_rewards(anchors, "anchors")
+
+
+def shuffle(anchors: Float[Tensor, "P S"], seed: int) -> Float[Tensor, "P S"]:
+    """Give each problem the anchors of another one: a cyclic shift of a random order, so none keeps its own."""
+    problems = anchors.shape[0]
+    order = torch.randperm(problems, generator=torch.Generator().manual_seed(seed)).to(anchors.device)
+    shuffled = torch.empty_like(anchors)
+    shuffled[order] = anchors[order.roll(1)]
+    return shuffled
+
+
+class Mars(Method):
+    """Settings of MARS."""
+
+    name: Literal["mars"] = "mars"
+    base: Annotated[Grpo | Dapo, Field(discriminator="name")] = Grpo()
+    """The method underneath; its eps is not used."""
+    anchors: Literal["greedy", "sampled"] = "greedy"
+    """How the single-source answers are decoded; the paper's are greedy."""
+    weight: float = Field(default=1.0, ge=0)
+    """How often an anchor counts in the statistics against a fused rollout."""
+    sources: tuple[str, ...] | None = None
+    """Which sources anchor; all of a sample's by default."""
+    shuffled: bool = False
+    """Control: each group is anchored by the answers of another group of the same step."""
+    single_source: Literal["error", "grpo"] = "error"
+    """What a sample with one source is: an error, or plain GRPO (its fused answer is its single-source answer)."""
+    eps: float = Field(default=1e-6, gt=0)
+    """Added to the std."""
+
+    def speakers(self, sources: Sequence[str]) -> tuple[Speaker, ...]:
+        """One answer from each anchoring source alone."""
+        if len(sources) < 2:
+            if self.single_source == "grpo":
+                return ()
+            raise ConfigError(
+                f"mars compares fused answers with single-source ones, but this sample has one source "
+                f"({', '.join(sources)}); give it more, or set method.single_source to 'grpo'"
+            )
+        chosen = sources if self.sources is None else self.sources
+        missing = [name for name in chosen if name not in sources]
+        if missing:
+            raise ConfigError(
+                f"method.sources names {', '.join(missing)}, which this sample does not have; it has "
+                f"{', '.join(sources)}"
+            )
+        return tuple(Speaker(mono(name), greedy=self.anchors == "greedy") for name in chosen)
+
+    def decide(self, rewards: Rewards, seed: int) -> Decision:
+        """Fused rollouts train; fused rollouts and anchors normalise."""
+        anchors = shuffle(rewards.mono, seed) if self.shuffled else rewards.mono
+        fused = advantages(
+            rewards.fused,
+            anchors,
+            self.eps,
+            weight=self.weight,
+            scale=self.base.scale,
+            baseline=self.base.baseline,
+        )
+        return grpo.fused_only(rewards, fused)
+
+    def length_penalty(self, lengths: Int[Tensor, "P N"], limit: int) -> Float[Tensor, "P N"] | None:
+        """The base's."""
+        return self.base.length_penalty(lengths, limit)
+
+    @property
+    def generation_batches(self) -> int:
+        """The base's."""
+        return self.base.generation_batches
+
+    @property
+    def clip_high(self) -> float | None:
+        """The base's."""
+        return self.base.clip_high
+
+    @property
+    def token_level(self) -> bool:
+        """The base's."""
+        return self.base.token_level
+
+    @property
+    def scaling(self) -> str | None:
+        """The base's."""
+        return self.base.scaling

@@ -1,0 +1,270 @@
+"""Recipes: one YAML file an experiment, validated before anything is loaded.
+
+A recipe names the model, the method, the data, how a sample becomes a prompt, and TRL's own settings. An unknown key, a
+value of the wrong type or a pair that cannot work is an error that names the key, the value and what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from vantage.datasets import DataSpec
+from vantage.errors import ConfigError
+from vantage.methods import AnyMethod
+from vantage.samples import PromptStyle
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Model(_Section):
+    """The model that is trained."""
+
+    path: str
+    """A folder, a name on the Hugging Face hub, or ``tiny`` for the model that Vantage ships."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision of the weights."""
+    attention: str | None = None
+    """Attention implementation of transformers, such as ``sdpa`` or ``flash_attention_2``."""
+    lora: dict[str, Any] | None = None
+    """Settings of ``peft.LoraConfig``; null trains all weights."""
+    processor: dict[str, Any] = {}
+    """Settings of the processor, such as ``max_pixels``."""
+    trust_remote_code: bool = False
+    """Run code that comes with the model."""
+
+
+class Data(_Section):
+    """What it is trained and tested on."""
+
+    train: DataSpec
+    """Training samples: ``name[:path][?key=value&...]`` or the same as a mapping."""
+    test: DataSpec | None = None
+    """Samples on which it is measured before and after; null measures nothing."""
+    decode: bool = False
+    """Decode every picture before training starts, not only its header."""
+
+    @field_validator("train", "test", mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> object:
+        return DataSpec.parse(value) if isinstance(value, str) else value
+
+
+class Prompt(_Section):
+    """How a sample becomes chat messages."""
+
+    system: str = ""
+    """System message; none where empty."""
+    label_sources: bool = False
+    """Write each source's name before its picture."""
+    instruction: str = ""
+    """Text after the question, for example how the answer must be laid out."""
+    mono: Literal["fill", "drop"] = "fill"
+    """A single source is shown in every slot (the MARS paper's way), or the other slots are dropped."""
+
+    def style(self) -> PromptStyle:
+        """As ``vantage.samples`` takes it."""
+        return PromptStyle(self.system, self.label_sources, self.instruction)
+
+
+class Evaluation(_Section):
+    """How it is measured before and after training."""
+
+    before: bool = True
+    """Measure before training."""
+    after: bool = True
+    """Measure after training."""
+    batch_size: int = Field(default=64, ge=1)
+    """Prompts generated at once."""
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    """Longest answer; the trainer's ``max_completion_length`` by default."""
+
+
+class Recipe(_Section):
+    """An experiment."""
+
+    engine: Literal["trl"] = "trl"
+    """What trains."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of everything random."""
+    model: Model
+    method: AnyMethod
+    """A method of ``vantage.methods`` with its settings."""
+    data: Data
+    prompt: Prompt = Prompt()
+    evaluation: Evaluation = Evaluation()
+    trainer: dict[str, Any] = {}
+    """Settings of ``trl.GRPOConfig``."""
+    environment: dict[str, Any] | None = None
+    """Written by a run: versions of what it ran with. Ignored when read."""
+
+    @field_validator("trainer")
+    @classmethod
+    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        from vantage.engines.trl.config import check_keys
+
+        check_keys(value)
+        return value
+
+
+def load(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe file and apply overrides.
+
+    Args:
+        path: a YAML file, or the name of a recipe that Vantage ships, such as ``tiny/mars``.
+        overrides: ``key.path=value``, the value read as YAML.
+
+    Raises:
+        ConfigError: no such file, no YAML, or settings that are unknown or wrong; names every offending key.
+    """
+    file = find(path)
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file} must hold a mapping of settings, got {type(content).__name__}")
+    for override in overrides:
+        _override(content, override)
+    return parse(content, str(path))
+
+
+def parse(content: Mapping[str, Any], name: str = "recipe") -> Recipe:
+    """Validate settings.
+
+    Raises:
+        ConfigError: names every offending key, its value, and what would be right.
+    """
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
+        raise ConfigError(f"{name}:\n{problems}") from None
+
+
+def shipped() -> Path:
+    """The folder of recipes that comes with Vantage."""
+    installed = Path(__file__).parent / "_recipes"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "recipes"
+
+
+def find(path: str | Path) -> Path:
+    """The file of that path, or the shipped recipe of that name.
+
+    Raises:
+        ConfigError: neither exists; lists the shipped ones.
+    """
+    file = Path(path)
+    if file.is_file():
+        return file
+    name = str(path).removeprefix("recipes/").removesuffix(".yaml")
+    ours = shipped() / f"{name}.yaml"
+    if ours.is_file():
+        return ours
+    known = sorted(str(p.relative_to(shipped()).with_suffix("")) for p in shipped().rglob("*.yaml"))
+    raise ConfigError(f"no recipe {str(path)!r}: neither a file nor one of {', '.join(known)}")
+
+
+def dump(recipe: Recipe) -> str:
+    """YAML of the recipe with every default written out and the versions that it runs with; reads back as itself."""
+    content = recipe.model_dump(mode="json")
+    content["environment"] = environment()
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def environment() -> dict[str, str]:
+    """Versions of what a run depends on."""
+    packages = ("vantage-rl", "torch", "transformers", "trl", "accelerate", "peft", "datasets", "tokenizers", "numpy")
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return {"python": platform.python_version(), "platform": platform.platform(), **found}
+
+
+def differences(old: Recipe, new: Recipe) -> list[str]:
+    """Settings in which two recipes differ, as ``key: old, now new``."""
+
+    def flat(value: object, prefix: str = "") -> dict[str, object]:
+        if not isinstance(value, dict):
+            return {prefix: value}
+        return {k: v for key, item in value.items() for k, v in flat(item, f"{prefix}.{key}".strip(".")).items()}
+
+    before = flat(old.model_dump(mode="json", exclude={"environment"}))
+    after = flat(new.model_dump(mode="json", exclude={"environment"}))
+    keys = [*before, *(key for key in after if key not in before)]
+    return [
+        f"{key}: {before.get(key, 'unset')}, now {after.get(key, 'unset')}"
+        for key in keys
+        if before.get(key, "unset") != after.get(key, "unset")
+    ]
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set takes key=value, got {override!r}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {key}: {text!r} is not a YAML value: {error}") from error
+    *parents, last = key.split(".")
+    place: Any = content
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {key}: {parent} is {place!r}, which has no settings inside")
+    place[last] = value
+
+
+def _explain(problem: Any) -> str:
+    """One line of a validation error for people."""
+    where = ".".join(str(part) for part in problem["loc"] if not _is_tag(part)) or "recipe"
+    value, kind = problem.get("input"), problem["type"]
+    if kind == "extra_forbidden":
+        known = _siblings(problem["loc"])
+        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(known)}" if known else ""
+        return f"{where}: unknown key (value {value!r}){hint}"
+    if kind == "missing":
+        return f"{where}: missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message} (value {value!r})" if kind != "value_error" else f"{where}: {message}"
+
+
+_TAGS = {"grpo", "dapo", "mars", "str", "DataSpec"}
+
+
+def _is_tag(part: object) -> bool:
+    """Names of union members that pydantic puts into a path, which no recipe writes."""
+    return part in _TAGS
+
+
+def _siblings(location: tuple[Any, ...]) -> list[str]:
+    """Known keys beside an unknown one."""
+    from vantage.methods import METHODS
+
+    models: list[Any] = [Recipe]
+    methods = {m.model_fields["name"].default: m for m in METHODS}
+    for part in location[:-1]:
+        model = models[-1]
+        if part in methods:
+            models.append(methods[part])
+        elif part in getattr(model, "model_fields", {}):
+            annotation = model.model_fields[part].annotation
+            options = [annotation, *getattr(annotation, "__args__", ())]
+            found = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+            if found:
+                models.append(found[0])
+    return list(getattr(models[-1], "model_fields", {}))
