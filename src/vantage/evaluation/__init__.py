@@ -1,0 +1,7 @@
+"""How good a model is: from all its sources, from each source alone, with intervals."""
+
+from vantage.evaluation.evaluate import evaluate, write_rows
+from vantage.evaluation.results import Evaluation, Figures, Proportion, figures
+from vantage.evaluation.table import table
+
+__all__ = ["Evaluation", "Figures", "Proportion", "evaluate", "figures", "table", "write_rows"]

@@ -1,0 +1,242 @@
+"""Evaluate any Hugging Face vision-language model from all sources together and from each alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vantage import rewards
+from vantage.errors import ConfigError, DataError
+from vantage.evaluation.results import Evaluation, figures
+from vantage.groups import FUSED, Origin
+from vantage.samples import MonoView, PromptStyle, Sample
+
+Row = dict[str, Any]
+"""One answer: ``id``, ``task``, ``reward``, ``truth``, ``origin``, ``text``, ``tokens`` (how many), ``finished`` (not
+cut off by the limit on its length), and what ``Score.record`` holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    sample: Sample
+    origin: Origin
+    messages: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    text: str
+    tokens: int
+    finished: bool
+
+
+def evaluate(
+    model: Any,
+    processor: Any,
+    samples: Iterable[Sample],
+    *,
+    style: PromptStyle,
+    mono: MonoView = "fill",
+    max_new_tokens: int = 512,
+    batch_size: int = 64,
+    model_name: str = "",
+    data_name: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Evaluation, list[Row]]:
+    """Answer every sample greedily from all its sources and from each alone, and count.
+
+    Samples may differ in their sources. The most likely token is taken at each step, whatever sampling the model's own
+    generation settings ask for, and picture placeholders are never generated. A sample of one source is answered once,
+    since both views are the same prompt. The model's training mode, the tokenizer's padding side and torch's random
+    state are afterwards what they were.
+
+    Args:
+        model: generates; on any device.
+        processor: its processor, with a chat template and a ``tokenizer``.
+        samples: with unique ids; ``metadata["task"]``, where a sample has it, names its kind of question.
+        style: how a sample becomes messages.
+        mono: what stands in the other picture slots when one source is shown; see ``vantage.samples.view``.
+        max_new_tokens: the most tokens an answer can have.
+        batch_size: prompts generated at once, counting each view as one.
+        model_name: how the result calls the model; where it was loaded from unless given.
+        data_name: how the result calls the data.
+        progress: called after each batch with the number of prompts answered so far and in all.
+
+    Returns:
+        The figures, and the rows that they count: each sample in order, its fused view first.
+
+    Raises:
+        ConfigError: a batch or a limit below 1, or a tokenizer that cannot pad.
+        DataError: no samples, or two with one id.
+        PictureError: a sample's picture cannot be read.
+    """
+    if batch_size < 1 or max_new_tokens < 1:
+        raise ConfigError(f"batch_size and max_new_tokens are at least 1, not {batch_size} and {max_new_tokens}")
+    samples = _checked(samples)
+    total = sum(1 + len(_alone(sample)) for sample in samples)
+    started = time.perf_counter()
+    done = 0
+    rows: list[Row] = []
+    prompts = _prompts(samples, style, mono)
+    with _as_for_inference(model, processor):
+        settings = _generation_settings(model, processor, max_new_tokens)
+        while batch := list(islice(prompts, batch_size)):
+            answers = _generate(model, processor, [prompt.messages for prompt in batch], settings)
+            for prompt, answer in zip(batch, answers, strict=True):
+                rows += _rows(prompt, answer)
+            done += len(batch)
+            if progress is not None:
+                progress(done, total)
+    tasks = dict.fromkeys(row["task"] for row in rows if row["task"])
+    overall = figures(rows)
+    evaluation = Evaluation(
+        **dict(overall),
+        model=model_name or str(getattr(model.config, "_name_or_path", "") or type(model).__name__),
+        data=data_name,
+        tasks={task: figures(row for row in rows if row["task"] == task) for task in tasks},
+        seconds=time.perf_counter() - started,
+        settings={
+            "decoding": "greedy",
+            "max_new_tokens": max_new_tokens,
+            "mono": mono,
+            "system": style.system,
+            "label_sources": style.label_sources,
+            "instruction": style.instruction,
+        },
+    )
+    return evaluation, rows
+
+
+def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line, the whole file or nothing."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".part")
+    with draft.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    draft.replace(path)
+
+
+def _checked(samples: Iterable[Sample]) -> Sequence[Sample]:
+    samples = samples if isinstance(samples, Sequence) else list(samples)
+    if not samples:
+        raise DataError("nothing to evaluate: no samples were given")
+    seen: set[str] = set()
+    for sample in samples:
+        if sample.id in seen:
+            raise DataError(f"row {sample.id!r} comes twice; ids must be unique within an evaluation")
+        seen.add(sample.id)
+    return samples
+
+
+def _alone(sample: Sample) -> tuple[Origin, ...]:
+    """Origins whose prompts differ from the fused one."""
+    return tuple(Origin("mono", name) for name in sample.sources) if len(sample.sources) > 1 else ()
+
+
+def _prompts(samples: Iterable[Sample], style: PromptStyle, view: MonoView) -> Iterator[_Prompt]:
+    """Every sample as every origin, each picture decoded once and dropped after its batch."""
+    for sample in samples:
+        pictures = {name: source.load() for name, source in sample.sources.items()}
+        for origin in (FUSED, *_alone(sample)):
+            yield _Prompt(sample, origin, style.messages(sample, origin, view, pictures))
+
+
+@contextmanager
+def _as_for_inference(model: Any, processor: Any) -> Iterator[None]:
+    """Evaluation mode, left padding and a random state of one's own; all as before afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    tokenizer = processor.tokenizer
+    side = tokenizer.padding_side
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
+        try:
+            model.eval()
+            tokenizer.padding_side = "left"
+            yield
+        finally:
+            tokenizer.padding_side = side
+            # One by one: a frozen vision tower is often in evaluation mode inside a model that trains.
+            for module, training in modes:
+                module.training = training
+
+
+def _generation_settings(model: Any, processor: Any, max_new_tokens: int) -> dict[str, Any]:
+    """Arguments of ``generate`` that make it greedy whatever the model's own settings say."""
+    from vantage.models import placeholder_ids
+
+    tokenizer = processor.tokenizer
+    end = model.generation_config.eos_token_id
+    end = tokenizer.eos_token_id if end is None else end
+    pad = tokenizer.pad_token_id
+    if pad is None:
+        raise ConfigError(
+            f"{type(tokenizer).__name__} has no padding token, so answers of different lengths cannot share a batch; "
+            "set tokenizer.pad_token"
+        )
+    return {
+        "do_sample": False,
+        "num_beams": 1,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "top_k": 50,
+        "repetition_penalty": 1.0,
+        "max_new_tokens": max_new_tokens,
+        "use_cache": True,
+        "pad_token_id": pad,
+        "eos_token_id": end,
+        "suppress_tokens": sorted(placeholder_ids(model.config, tokenizer)) or None,
+    }
+
+
+def _generate(
+    model: Any, processor: Any, messages: list[list[dict[str, Any]]], settings: dict[str, Any]
+) -> list[_Answer]:
+    inputs = processor.apply_chat_template(
+        messages,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        processor_kwargs={"padding": True},
+    ).to(model.device, dtype=model.dtype)
+    output = model.generate(**inputs, **settings)
+    end = settings["eos_token_id"]
+    ends = set(end) if isinstance(end, (list, tuple)) else {end}
+    return [_answer(processor.tokenizer, ids, ends) for ids in output[:, inputs["input_ids"].shape[1] :].tolist()]
+
+
+def _answer(tokenizer: Any, ids: list[int], ends: set[int | None]) -> _Answer:
+    """Cut after the first end-of-sequence token; what follows is padding."""
+    stop = next((place for place, token in enumerate(ids) if token in ends), None)
+    kept = ids if stop is None else ids[: stop + 1]
+    return _Answer(tokenizer.decode(kept, skip_special_tokens=True), len(kept), finished=stop is not None)
+
+
+def _rows(prompt: _Prompt, answer: _Answer) -> list[Row]:
+    """The row of an answer; that of a sample of one source counts as both views."""
+    sample = prompt.sample
+    score = rewards.call(sample.reward, answer.text, sample)
+    origins = [prompt.origin, *(Origin("mono", name) for name in sample.sources if len(sample.sources) == 1)]
+    return [
+        {
+            "id": sample.id,
+            "task": str(sample.metadata.get("task", "")),
+            "reward": sample.reward,
+            "truth": sample.truth,
+            "origin": str(origin),
+            "text": answer.text,
+            "tokens": answer.tokens,
+            "finished": answer.finished,
+            **score.record(),
+        }
+        for origin in origins
+    ]

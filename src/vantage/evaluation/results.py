@@ -1,0 +1,178 @@
+"""What an evaluation found, and the file that keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vantage.errors import ConfigError, DataError
+from vantage.groups import Origin
+
+CONFIDENCE = 0.95
+"""Of every interval."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Proportion(_Record):
+    """A share, 0..1, with its 95 % Wilson score interval (Wilson, 1927), which holds near 0 and 1 too."""
+
+    n: int = Field(ge=1)
+    """How many were counted."""
+    value: float = Field(ge=0, le=1)
+    """The share."""
+    low: float = Field(ge=0, le=1)
+    """Lower end of the interval."""
+    high: float = Field(ge=0, le=1)
+    """Upper end of the interval."""
+
+    @classmethod
+    def of(cls, count: int, n: int) -> Proportion:
+        """The share of ``count`` in ``n``.
+
+        Raises:
+            ConfigError: nothing was counted, or more than there are.
+        """
+        if n < 1 or not 0 <= count <= n:
+            raise ConfigError(f"a share needs a count between 0 and n, and n of at least 1; got {count} of {n}")
+        from scipy.stats import binomtest
+
+        interval = binomtest(count, n).proportion_ci(CONFIDENCE, method="wilson")
+        # Rounding puts the ends of 0 of n and n of n a hair beyond the share itself.
+        value = count / n
+        return cls(n=n, value=value, low=min(float(interval.low), value), high=max(float(interval.high), value))
+
+
+class Figures(_Record):
+    """What was counted over a set of samples; every share is over all of them, unreadable answers included."""
+
+    n: int = Field(ge=1)
+    """Samples."""
+    fused: Proportion
+    """Share answered right from all sources together."""
+    sources: dict[str, Proportion]
+    """Share answered right from one source alone, over the samples that have that source."""
+    best_source: str
+    """The source with the highest share; the earlier one on a tie."""
+    either: Proportion
+    """Share that at least one source alone answers right: what perfect trust in the right source would reach."""
+    format: Proportion
+    """Share of the fused answers that are laid out as asked."""
+    reward: float
+    """Mean reward of the fused answers; 0 for one that could not be scored."""
+    miou: float | None = None
+    """Mean overlap with the true boxes, 0..1, of the fused answers to questions that ask for boxes; 0 for an answer
+    without a readable box. ``None`` where no question asks for boxes."""
+    unfinished: int = 0
+    """Fused answers cut off by the limit on their length."""
+    unscored: int = 0
+    """Fused answers that the reward could not score, counted as wrong."""
+
+    @property
+    def fusion_gain(self) -> float:
+        """Share of all sources together minus that of the best one: below 0, seeing more hurts."""
+        return self.fused.value - self.sources[self.best_source].value
+
+
+class Evaluation(Figures):
+    """A model on a data set."""
+
+    model: str
+    """How the model is called."""
+    data: str
+    """How the data are called."""
+    tasks: dict[str, Figures] = {}
+    """The same by kind of question; empty where the data name no kinds."""
+    seconds: float = Field(ge=0)
+    """Wall time."""
+    settings: dict[str, Any] = {}
+    """What the figures depend on: the prompt, the view of a single source, the limit on length."""
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON, whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(path.name + ".part")
+        draft.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        draft.replace(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Evaluation:
+        """Read what ``save`` wrote.
+
+        Raises:
+            DataError: no such file, or it holds no evaluation; names the file and the field.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_bytes())
+        except OSError as error:
+            raise DataError(f"{path}: cannot read an evaluation ({error.strerror})") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "the file"
+            raise DataError(f"{path}: not an evaluation; {field}: {first['msg']}") from error
+
+
+def figures(rows: Iterable[Mapping[str, Any]]) -> Figures:
+    """Count what ``vantage.evaluation.evaluate`` returned as rows.
+
+    Args:
+        rows: one for each sample and view, with ``id``, ``origin``, ``reward`` (its name) and what ``Score.record``
+            holds.
+
+    Raises:
+        DataError: no fused row, a sample without one, or two rows of one sample and view.
+    """
+    by_sample: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        views = by_sample.setdefault(row["id"], {})
+        if row["origin"] in views:
+            raise DataError(f"row {row['id']!r} was answered twice as {row['origin']}; ids must be unique")
+        views[row["origin"]] = row
+    if not by_sample:
+        raise DataError("nothing to count: the evaluation holds no answers")
+    for name, views in by_sample.items():
+        if "fused" not in views:
+            raise DataError(f"row {name!r} has no answer from all its sources, only {', '.join(views)}")
+
+    fused = [views["fused"] for views in by_sample.values()]
+    right_by_source: dict[str, list[bool]] = {}
+    right_somewhere: list[bool] = []
+    for views in by_sample.values():
+        alone = {o.name: bool(row["correct"]) for o, row in _parsed(views) if o.kind == "mono"}
+        for source, right in alone.items():
+            right_by_source.setdefault(source, []).append(right)
+        right_somewhere.append(any(alone.values()))
+    sources = {name: Proportion.of(sum(right), len(right)) for name, right in right_by_source.items()}
+    n = len(fused)
+    return Figures(
+        n=n,
+        fused=Proportion.of(sum(bool(row["correct"]) for row in fused), n),
+        sources=sources,
+        best_source=max(sources, key=lambda name: sources[name].value, default=""),
+        either=Proportion.of(sum(right_somewhere), n),
+        format=Proportion.of(sum(bool(row["formatted"]) for row in fused), n),
+        reward=sum(row["score"] or 0.0 for row in fused) / n,
+        miou=_miou(fused, {row["reward"] for views in by_sample.values() for row in views.values() if _has_iou(row)}),
+        unfinished=sum(not row.get("finished", True) for row in fused),
+        unscored=sum(row["score"] is None for row in fused),
+    )
+
+
+def _parsed(views: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[Origin, Mapping[str, Any]]]:
+    return ((Origin.parse(name), row) for name, row in views.items())
+
+
+def _has_iou(row: Mapping[str, Any]) -> bool:
+    return "iou" in row["parts"]
+
+
+def _miou(fused: list[Mapping[str, Any]], box_rewards: set[str]) -> float | None:
+    """Mean overlap over the rows of rewards that measure it, 0 where an answer gave nothing to measure."""
+    overlaps = [row["parts"].get("iou", 0.0) for row in fused if row["reward"] in box_rewards]
+    return sum(overlaps) / len(overlaps) if overlaps else None
