@@ -1,0 +1,1 @@
+"""The embedded model: architecture, words, lessons and shipped weights."""

@@ -1,0 +1,126 @@
+"""What the tiny model is taught from: drawn samples as tensors, with the very prompts that a processor makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import LlavaProcessor
+
+from vantage.groups import FUSED, mono
+from vantage.samples import PromptStyle, Sample, view
+from vantage.tiny.vocabulary import EOS, PAD, WORDS
+from vantage.worlds import World, gold
+from vantage.worlds.canvas import CELLS
+
+STYLE = PromptStyle(label_sources=True)
+"""How the shipped model expects to be asked: each source's name before its picture, then the question."""
+
+KINDS = ("nothing", "person", "poster", "lamp", "bush", "circle", "square", "triangle", "cross")
+LEVELS = 7
+"""Levels of distance, 1 to 6; 0 where an object has none."""
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A sample, ready for batches.
+
+    Attributes:
+        prompt: token ids.
+        completion: token ids of the gold completion, end-of-sequence token included.
+        views: the fused view and that of every source which is enough; uint8 (pictures, 3, 64, 64) each.
+        kinds, levels: what stands in every cell, indices into ``KINDS`` and levels; (16,).
+    """
+
+    prompt: list[int]
+    completion: list[int]
+    views: tuple[np.ndarray, ...]
+    kinds: np.ndarray
+    levels: np.ndarray
+
+
+class Teacher:
+    """Turns samples into lessons; prompts come from the processor, once for every distinct question."""
+
+    def __init__(self, processor: LlavaProcessor) -> None:
+        self._processor = processor
+        self._prompts: dict[tuple[str, ...], list[int]] = {}
+
+    def prompt(self, sample: Sample) -> list[int]:
+        """Prompt ids exactly as ``apply_chat_template`` gives them; they do not depend on the pixels."""
+        key = (sample.question, *sample.sources)
+        if key not in self._prompts:
+            messages = STYLE.messages(sample)
+            encoded = self._processor.apply_chat_template(
+                [messages], tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+            )
+            self._prompts[key] = encoded["input_ids"][0].tolist()
+        return self._prompts[key]
+
+    def lesson(self, sample: Sample) -> Lesson:
+        """One lesson; a scene is shown from a single source only where that source is enough."""
+        pixels = {n: np.asarray(source.load()).transpose(2, 0, 1) for n, source in sample.sources.items()}
+        origins = [FUSED, *(mono(name) for name in sample.metadata["enough"])]
+        kinds, levels = np.zeros(len(CELLS), np.int64), np.zeros(len(CELLS), np.int64)
+        for thing in sample.metadata["objects"]:
+            place = CELLS.index(thing["cell"])
+            kinds[place], levels[place] = KINDS.index(thing["kind"]), thing.get("level", 0)
+        return Lesson(
+            prompt=self.prompt(sample),
+            completion=[*self._processor.tokenizer(gold(sample)).input_ids, WORDS.index(EOS)],
+            views=tuple(np.stack([pixels[slot.source] for slot in view(sample, origin)]) for origin in origins),
+            kinds=kinds,
+            levels=levels,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lessons side by side, padded on the right (causal attention never looks there).
+
+    Attributes:
+        ids: prompt and completion; (B, T).
+        targets: the next token where it belongs to a completion, else ``IGNORED``; (B, T).
+        pixels: float32 in [-1, 1]; (all pictures of the batch, 3, 64, 64).
+        kinds, levels: what stands in each cell; (B, 16).
+    """
+
+    ids: torch.Tensor
+    targets: torch.Tensor
+    pixels: torch.Tensor
+    kinds: torch.Tensor
+    levels: torch.Tensor
+
+
+def normalise(pixels: np.ndarray) -> torch.Tensor:
+    """Grey levels 0..255 to [-1, 1], in the order of operations of the image processor."""
+    return torch.from_numpy((pixels.astype(np.float32) / 255 - 0.5) / 0.5)
+
+
+def collate(lessons: Sequence[Lesson], views: Sequence[int]) -> Batch:
+    """A batch that shows each lesson in the view of that index."""
+    longest = max(len(lesson.prompt) + len(lesson.completion) for lesson in lessons)
+    ids = torch.full((len(lessons), longest), WORDS.index(PAD))
+    targets = torch.full((len(lessons), longest), IGNORED)
+    for row, lesson in enumerate(lessons):
+        start, whole = len(lesson.prompt), torch.tensor(lesson.prompt + lesson.completion)
+        ids[row, : len(whole)] = whole
+        targets[row, start - 1 : len(whole) - 1] = whole[start:]
+    return Batch(
+        ids=ids,
+        targets=targets,
+        pixels=normalise(np.concatenate([lesson.views[v] for lesson, v in zip(lessons, views, strict=True)])),
+        kinds=torch.from_numpy(np.stack([lesson.kinds for lesson in lessons])),
+        levels=torch.from_numpy(np.stack([lesson.levels for lesson in lessons])),
+    )
+
+
+def endless(world: World, mix: str, seed: int) -> Iterator[Sample]:
+    """Training samples of a world in order, for ever, none kept."""
+    index = 0
+    while True:
+        yield world.sample("train", mix, seed, index)
+        index += 1

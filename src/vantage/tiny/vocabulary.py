@@ -1,0 +1,69 @@
+"""The words that the tiny model knows, its tokenizer and its chat template.
+
+One word, one token. Ids are places in ``WORDS`` and shipped weights depend on them, so new words are appended, never
+inserted; ``VOCABULARY_SIZE`` leaves room for the words of worlds to come.
+"""
+
+from __future__ import annotations
+
+from tokenizers import AddedToken, Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Sequence, Split, WhitespaceSplit
+from transformers import PreTrainedTokenizerFast
+
+PAD, EOS, UNKNOWN, IMAGE, SYSTEM, USER, BOT = "<pad>", "<eos>", "<unk>", "<image>", "<system>", "<user>", "<bot>"
+SPECIAL = (PAD, EOS, UNKNOWN, IMAGE, SYSTEM, USER, BOT)
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+"""Ordinary tokens, so that they survive ``skip_special_tokens``: rewards read them."""
+
+ENGLISH = """
+none yes no unknown
+rgb infrared depth
+How many people are there Where is the person Is a in left right top bottom half
+nearer than Does touch circle square triangle cross
+poster lamp bush night smoke hot dark decoy glass
+"""
+"""Words of the worlds' questions, labels and answers, and of what one might say about their scenes."""
+
+WORDS = (
+    *SPECIAL,
+    *TAGS,
+    *"0123456789",
+    *(f"{column}{row}" for row in range(1, 9) for column in "ABCDEFGH"),
+    *"?.,:;!()[]{}+-*/=<>%'\"",
+    *ENGLISH.split(),
+)
+
+VOCABULARY_SIZE = 256
+"""Rows of the embedding; those beyond ``WORDS`` are spare and never trained."""
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ {'system': '<system>', 'user': '<user>', 'assistant': '<bot>'}[message['role']] }} "
+    "{% if message['content'] is string %}{{ message['content'] }} {% else %}"
+    "{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image> {% elif part['type'] == 'text' %}{{ part['text'] }} {% endif %}"
+    "{% endfor %}{% endif %}"
+    "{% if message['role'] == 'assistant' %}<eos> {% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<bot>{% endif %}"
+)
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """The word tokenizer: case matters, punctuation stands alone, unknown words become ``<unk>``."""
+    spare = [f"<spare{i}>" for i in range(VOCABULARY_SIZE - len(WORDS))]
+    model = Tokenizer(WordLevel({word: i for i, word in enumerate((*WORDS, *spare))}, unk_token=UNKNOWN))
+    model.pre_tokenizer = Sequence([WhitespaceSplit(), Split(Regex(r"[^\w]"), "isolated")])
+    model.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=model,
+        pad_token=PAD,
+        eos_token=EOS,
+        unk_token=UNKNOWN,
+        additional_special_tokens=[IMAGE, SYSTEM, USER, BOT],
+        padding_side="left",
+        model_max_length=1024,
+        clean_up_tokenization_spaces=False,
+        chat_template=CHAT_TEMPLATE,
+    )
