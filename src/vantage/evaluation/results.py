@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ class Figures(_Record):
     sources: dict[str, Proportion]
     """Share answered right from one source alone, over the samples that have that source."""
     best_source: str
-    """The source with the highest share; the earlier one on a tie."""
+    """The source with the highest share; the earlier one on a tie, empty where no source was shown alone."""
     either: Proportion
     """Share that at least one source alone answers right: what perfect trust in the right source would reach."""
     format: Proportion
@@ -75,8 +76,8 @@ class Figures(_Record):
 
     @property
     def fusion_gain(self) -> float:
-        """Share of all sources together minus that of the best one: below 0, seeing more hurts."""
-        return self.fused.value - self.sources[self.best_source].value
+        """Share of all sources together minus that of the best one: below 0, seeing more hurts; NaN without sources."""
+        return self.fused.value - self.sources[self.best_source].value if self.sources else math.nan
 
 
 class Evaluation(Figures):
