@@ -32,6 +32,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # Neighbours on one floor that may know each other.
 NEIGHBOURS = {
     ("samples", "groups"),  # a view is that of an origin
+    ("datasets", "worlds"),  # `load` knows drawn worlds by name, beside the data sets on disk
     ("tiny", "worlds"),  # the embedded models were taught on the embedded worlds
     ("report", "evaluation"),  # a report shows an evaluation
 }
