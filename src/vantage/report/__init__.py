@@ -1,0 +1,1 @@
+"""What a run looked like: figures from the files that it wrote."""

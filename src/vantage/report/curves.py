@@ -1,0 +1,322 @@
+"""One figure of a run, from its ``metrics.jsonl``: what it earned, whether the sources helped, where the time went."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from vantage.errors import DataError
+
+# Okabe and Ito (2008): told apart by colour-blind readers too.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A800",
+)  # fmt: skip
+BLACK, GREY = "#222222", "#777777"
+SOURCE_COLOURS = (ORANGE, PURPLE, SKY, YELLOW, BLUE, GREEN)
+TIME_COLOURS = {"rollout": BLUE, "anchors": ORANGE, "vision": PURPLE, "reward": GREEN, "update": SKY}
+
+LINE, RAW_ALPHA = 1.8, 0.22
+SMOOTH_FROM = 20
+"""Curves of fewer points are drawn as they are."""
+SMOOTH_SHARE = 50
+"""Width of the smoothing: this part of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Columns of a run's metrics, NaN where a step did not log one."""
+
+    step: np.ndarray
+    columns: Mapping[str, np.ndarray]
+
+    def get(self, name: str) -> np.ndarray | None:
+        """A column with at least one number, else ``None``."""
+        column = self.columns.get(name)
+        return None if column is None or not np.isfinite(column).any() else column
+
+    def below(self, prefix: str) -> dict[str, np.ndarray]:
+        """Columns ``<prefix>/<name>`` by that name, in the order of the file."""
+        start = f"{prefix}/"
+        found = {name.removeprefix(start): self.get(name) for name in self.columns if name.startswith(start)}
+        return {name: column for name, column in found.items() if column is not None}
+
+
+def read_metrics(path: str | Path) -> Metrics:
+    """Read one JSON object a line, each with a ``step``.
+
+    A step that comes twice, as after a resumed run, is the later one; a last line that was cut short while it was
+    written is left out.
+
+    Raises:
+        DataError: no such file, no steps in it, or a line that cannot be read; names the line.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: cannot read metrics ({error.strerror})") from error
+    rows: dict[float, dict[str, Any]] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                break
+            raise DataError(f"{path}, line {number}: not JSON ({error.msg})") from error
+        if not isinstance(row, dict) or not _is_number(row.get("step")):
+            raise DataError(f"{path}, line {number}: a row is an object with a number 'step', got {line[:80]!r}")
+        rows[row["step"]] = row
+    if not rows:
+        raise DataError(f"{path}: no steps in it; a run writes one line a step")
+    ordered = [rows[step] for step in sorted(rows)]
+    names = dict.fromkeys(name for row in ordered for name, value in row.items() if _is_number(value))
+    columns = {
+        name: np.array([row[name] if _is_number(row.get(name)) else math.nan for row in ordered], dtype=float)
+        for name in names
+    }
+    return Metrics(columns.pop("step"), columns)
+
+
+def smooth(values: np.ndarray, width: float) -> np.ndarray:
+    """Mean of the neighbours on both sides, so that the curve does not lag behind what it smooths.
+
+    NaN neither counts nor is filled.
+
+    Args:
+        values: one a step.
+        width: standard deviation of the Gaussian weights, in steps; 0 leaves the values alone.
+    """
+    values = np.asarray(values, dtype=float)
+    if width <= 0:
+        return values
+    place = np.arange(len(values))
+    known = np.isfinite(values)
+    weights = np.exp(-0.5 * ((place[:, None] - place[None, known]) / width) ** 2)
+    out = np.full(len(values), math.nan)
+    out[known] = (weights @ values[known])[known] / weights.sum(axis=1)[known]
+    return out
+
+
+def plot(metrics_jsonl: str | Path, out_png: str | Path, title: str) -> Path:
+    """Draw what the run logged; a panel for which it logged nothing is left out.
+
+    Raises:
+        DataError: the metrics cannot be read (see ``read_metrics``), or hold none of the curves that are drawn.
+    """
+    metrics = read_metrics(metrics_jsonl)
+    panels = [panel for panel in PANELS if panel.wants(metrics)]
+    if not panels:
+        known = "reward, accuracy, gain, groups/silent, entropy, kl, length/mean and time/…"
+        raise DataError(f"{metrics_jsonl}: nothing to draw; of {known} there is none")
+    columns = min(len(panels), 3 if len(panels) != 4 else 2)
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(5.0 * columns, 0.7 + 3.5 * rows), dpi=150, layout="constrained", facecolor="white")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold", color=BLACK)
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
+    for place, panel in enumerate(panels, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        _dress(axes, panel.title, panel.about, metrics)
+        panel.draw(axes, metrics)
+        _explain(axes)
+    out_png = Path(out_png)
+    out_png.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out_png)
+    return out_png
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _line(axes: Axes, metrics: Metrics, column: np.ndarray | None, label: str, colour: str, **style: Any) -> np.ndarray:
+    """The smoothed curve, with the raw one faint behind it."""
+    if column is None:
+        return np.array([])
+    style = {"linewidth": LINE, "zorder": 3, **style}
+    drawn = column
+    if len(column) >= SMOOTH_FROM:
+        axes.plot(metrics.step, column, color=colour, linewidth=0.8, alpha=RAW_ALPHA, zorder=2)
+        drawn = smooth(column, len(column) / SMOOTH_SHARE)
+    # A curve that is logged every few steps would be invisible as a line with gaps.
+    known = np.isfinite(drawn)
+    marker = "o" if known.sum() < SMOOTH_FROM else ""
+    axes.plot(metrics.step[known], drawn[known], color=colour, label=label, marker=marker, markersize=3, **style)
+    return drawn
+
+
+def _draw_reward(axes: Axes, metrics: Metrics) -> None:
+    _line(axes, metrics, metrics.get("reward"), "reward", BLUE)
+    _line(axes, metrics, metrics.get("accuracy"), "accuracy", GREEN)
+    _line(axes, metrics, metrics.get("format"), "laid out as asked", GREY, linewidth=1.2, linestyle="--")
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+
+
+def _draw_gain(axes: Axes, metrics: Metrics) -> None:
+    axes.axhline(0, color=BLACK, linewidth=0.9, zorder=1)
+    total = metrics.get("gain")
+    drawn = _line(axes, metrics, total, "over the mean of the sources", BLACK, linewidth=2.2, zorder=4)
+    for (name, column), colour in zip(metrics.below("gain").items(), _cycle(SOURCE_COLOURS), strict=False):
+        _line(axes, metrics, column, f"over {name} alone", colour, linewidth=1.3)
+    if total is not None:
+        known = np.isfinite(drawn)
+        steps, values = metrics.step[known], drawn[known]
+        for sign, colour in ((1, GREEN), (-1, RED)):
+            part = np.maximum(sign * values, 0) * sign
+            axes.fill_between(steps, 0, part, color=colour, alpha=0.18, linewidth=0, zorder=0)
+    low, high = axes.get_ylim()
+    reach = 0.05 * (high - low)
+    axes.set_ylim(min(low, -reach), max(high, reach))
+
+
+def _draw_groups(axes: Axes, metrics: Metrics) -> None:
+    _line(axes, metrics, metrics.get("groups/silent"), "no signal at all", GREY)
+    _line(axes, metrics, metrics.get("groups/revived_wrong"), "all wrong, an anchor right", RED)
+    _line(axes, metrics, metrics.get("groups/revived_right"), "all right, an anchor wrong", GREEN)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_ylim(0, max(0.1, axes.get_ylim()[1]))
+
+
+def _draw_entropy(axes: Axes, metrics: Metrics) -> None:
+    entropy, kl = metrics.get("entropy"), metrics.get("kl")
+    _line(axes, metrics, entropy, "entropy", BLUE)
+    if entropy is not None:
+        axes.set_ylim(bottom=0)
+    if entropy is None or kl is None:
+        _line(axes, metrics, kl, "KL to the reference", ORANGE)
+        return
+    # KL is often a hundred times smaller, so it gets an axis of its own, in its own colour.
+    other = axes.twinx()
+    other.spines[["top", "left", "bottom"]].set_visible(False)
+    other.spines["right"].set_color(ORANGE)
+    other.tick_params(axis="y", colors=ORANGE, labelsize=8)
+    axes.tick_params(axis="y", colors=BLUE)
+    _line(other, metrics, kl, "KL to the reference (right)", ORANGE)
+    other.set_ylim(bottom=min(0.0, float(np.nanmin(kl))))
+
+
+def _draw_lengths(axes: Axes, metrics: Metrics) -> None:
+    low, high = metrics.get("length/min"), metrics.get("length/max")
+    if low is not None and high is not None:
+        axes.fill_between(
+            metrics.step, low, high, color=BLUE, alpha=0.12, linewidth=0, label="shortest to longest", zorder=1
+        )
+    _line(axes, metrics, metrics.get("length/mean"), "mean", BLUE)
+    axes.set_ylim(0, None)
+
+
+def _draw_time(axes: Axes, metrics: Metrics) -> None:
+    parts = {name: np.nan_to_num(column) for name, column in metrics.below("time").items() if name in TIME_COLOURS}
+    parts = {name: parts[name] for name in TIME_COLOURS if name in parts}
+    total = cast(np.ndarray, sum(parts.values()))
+    smoothed = [
+        smooth(column, len(column) / SMOOTH_SHARE) if len(total) >= SMOOTH_FROM else column for column in parts.values()
+    ]
+    labels = [f"{name}, {100 * column.sum() / max(total.sum(), 1e-12):.0f} %" for name, column in parts.items()]
+    colours = [TIME_COLOURS[name] for name in parts]
+    if len(total) == 1:
+        bottom = 0.0
+        for column, label, colour in zip(smoothed, labels, colours, strict=True):
+            axes.bar(metrics.step, column, bottom=bottom, width=0.5, color=colour, alpha=0.75, label=label)
+            bottom += float(column[0])
+    else:
+        axes.stackplot(metrics.step, smoothed, labels=labels, colors=colours, alpha=0.75, linewidth=0)
+    # The first step often loads and compiles; it is drawn, but does not set the scale.
+    axes.set_ylim(0, max(1.15 * float(np.percentile(total, 95)), 1e-9))
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One set of axes.
+
+    Attributes:
+        title: what is seen.
+        about: how to read it, in a few words.
+        needs: columns, of which one is enough; a name that ends in ``/`` stands for all below it.
+        draw: draws them.
+    """
+
+    title: str
+    about: str
+    needs: tuple[str, ...]
+    draw: Callable[[Axes, Metrics], None]
+
+    def wants(self, metrics: Metrics) -> bool:
+        """Whether there is anything to draw."""
+        return any(metrics.below(n[:-1]) if n.endswith("/") else metrics.get(n) is not None for n in self.needs)
+
+
+PANELS = (
+    Panel(
+        "Reward and accuracy", "mean over the step's sampled answers", ("reward", "accuracy", "format"), _draw_reward
+    ),
+    Panel(
+        "Information gain of fusion",
+        "fused reward minus single-source reward; above 0, seeing more helps",
+        ("gain", "gain/"),
+        _draw_gain,
+    ),
+    Panel(
+        "Groups that teach nothing, and revived ones",
+        "share of questions; anchors bring back signal where all score alike",
+        ("groups/silent", "groups/revived_wrong", "groups/revived_right"),
+        _draw_groups,
+    ),
+    Panel("Entropy and drift", "how open the policy is, and how far it has moved", ("entropy", "kl"), _draw_entropy),
+    Panel("Length of answers", "tokens", ("length/mean",), _draw_lengths),
+    Panel(
+        "Time of a step", "seconds, and share of the whole run", tuple(f"time/{n}" for n in TIME_COLOURS), _draw_time
+    ),
+)
+
+
+def _cycle(colours: Sequence[str]) -> Sequence[str]:
+    """Enough colours for any number of sources."""
+    return [*colours] * 16
+
+
+def _dress(axes: Axes, title: str, about: str, metrics: Metrics) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#BBBBBB")
+    axes.grid(axis="y", color="#EEEEEE", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=GREY, labelsize=8)
+    axes.set_title(about, loc="left", fontsize=8.5, color=GREY, pad=6)
+    axes.annotate(
+        title,
+        (0, 1),
+        xytext=(0, 20),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=11,
+        fontweight="bold",
+        color=BLACK,
+        va="bottom",
+    )
+    axes.set_xlabel("step", fontsize=8.5, color=GREY)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+    first, last = float(metrics.step[0]), float(metrics.step[-1])
+    axes.set_xlim((first, last) if last > first else (first - 1, first + 1))
+
+
+def _explain(axes: Axes) -> None:
+    """A legend over both of a panel's axes, where it hides least."""
+    handles, labels = axes.get_legend_handles_labels()
+    twins = [twin for twin in axes.get_shared_x_axes().get_siblings(axes) if twin is not axes]
+    for twin in twins:
+        more = twin.get_legend_handles_labels()
+        handles, labels = handles + more[0], labels + more[1]
+    legend = axes.legend(handles, labels, fontsize=8, framealpha=0.85, edgecolor="none", labelcolor=BLACK)
+    if twins:
+        legend.set_loc("upper center")  # the default, "best", does not see the curves of a second axis
+    legend.set_zorder(10)
