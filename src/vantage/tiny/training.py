@@ -24,6 +24,8 @@ from vantage.tiny.architecture import PATCHES, build_model, build_processor
 from vantage.tiny.lessons import IGNORED, KINDS, LEVELS, Batch, Lesson, Teacher, collate, endless
 from vantage.tiny.vocabulary import IMAGE, WORDS
 
+CELL_LAYER = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -57,6 +59,7 @@ class Curriculum:
     batch: int = 64
     fresh: int = 32
     pool: int = 12_000
+    worlds: tuple[str, ...] = ("night", "depth", "depth")
     mixes: tuple[str, ...] = ("easy", "balanced")
     single: float = 0.3
     cells: float = 0.3
@@ -167,12 +170,13 @@ def teach(
 
     def answer() -> torch.Tensor:
         batch = lessons.batch()
-        states = model.model(input_ids=batch.ids, pixel_values=batch.pixels).last_hidden_state
+        read = model.model(input_ids=batch.ids, pixel_values=batch.pixels, output_hidden_states=True)
+        states, midway = read.last_hidden_state, read.hidden_states[CELL_LAYER]
         asked = batch.targets != IGNORED
         loss = F.cross_entropy(model.lm_head(states[asked]), batch.targets[asked])
         if curriculum.cells:
             slots = (batch.ids == WORDS.index(IMAGE)).nonzero()[:, 1].reshape(len(batch.ids), -1)[:, -PATCHES:]
-            last = states.gather(1, slots[..., None].expand(-1, -1, states.shape[-1]))
+            last = midway.gather(1, slots[..., None].expand(-1, -1, midway.shape[-1]))
             loss = loss + curriculum.cells * fused(last, batch)
         return loss
 

@@ -73,7 +73,7 @@ def _filled(kind: str, x: np.ndarray, y: np.ndarray, radius: float) -> Mask:
     if kind == "circle":
         return x * x + y * y <= radius * radius
     if kind == "square":
-        return (np.abs(x) <= radius * 0.88) & (np.abs(y) <= radius * 0.88)
+        return (np.abs(x) <= radius) & (np.abs(y) <= radius)
     if kind == "triangle":
         return (np.abs(x) <= (y + radius) * 0.55) & (np.abs(y) <= radius)
     arm = max(1.0, radius * 0.38)

@@ -96,7 +96,7 @@ class Depth(World):
             truth="yes" if yes else "no",
             reward="answer",
             condition=condition,
-            reasoning=f"{a.cell} {a.level} {b.cell} {b.level}",
+            reasoning=f"{a.kind} {a.cell} {a.level} {b.kind} {b.cell} {b.level}",
             enough=tuple(enough),
             objects=tuple({"kind": t.kind, "cell": t.cell, "level": t.level} for t in things),
         )

@@ -71,7 +71,7 @@ class Night(World):
             truth=truth,
             reward="box" if task == "locate" else "answer",
             condition=condition,
-            reasoning=" ".join(evidence) or "none",
+            reasoning=" ".join(evidence),
             enough=tuple(enough),
             objects=tuple({"kind": kind, "cell": cell} for kind, cells in kinds for cell in cells),
             frame=f"relative:{SIDE // BOX_GRID}" if task == "locate" else "",
@@ -98,16 +98,16 @@ class Night(World):
 
     @staticmethod
     def _ask(task: str, people: list[str], half: str) -> tuple[str, object, list[str]]:
-        """Question, truth and the cells that are evidence."""
+        """Question, truth and the evidence: cells of people, after the half where one is asked about."""
         if task == "count":
-            return "How many people are there?", str(len(people)), people
+            return "How many people are there?", str(len(people)), people or ["none"]
         if task == "locate":
             # Sprites keep inside their cell and reach into both halves of it, so the cell is the smallest box.
             x, y = (edge // BOX_GRID for edge in canvas.cell_corner(people[0]))
             size = canvas.CELL // BOX_GRID
             return "Where is the person?", [x, y, x + size, y + size], people
         inside = [cell for cell in people if in_half(cell, half)]
-        return f"Is there a person in the {half} half?", "yes" if inside else "no", inside
+        return f"Is there a person in the {half} half?", "yes" if inside else "no", [half, *(inside or ["none"])]
 
     @staticmethod
     def _paint(
