@@ -1,0 +1,48 @@
+"""Vantage: reinforcement learning for vision-language models that look from many vantage points.
+
+Importing it is fast: what needs torch is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vantage.errors import VantageError
+from vantage.groups import Group, Member, Origin
+from vantage.samples import PromptStyle, Sample, Source
+
+if TYPE_CHECKING:
+    from vantage.datasets import load as load_dataset
+    from vantage.engines.trl import VantageTrainer
+    from vantage.methods import Dapo, Grpo, Mars
+
+_LAZY = {
+    "Dapo": ("vantage.methods", "Dapo"),
+    "Grpo": ("vantage.methods", "Grpo"),
+    "Mars": ("vantage.methods", "Mars"),
+    "VantageTrainer": ("vantage.engines.trl", "VantageTrainer"),
+    "load_dataset": ("vantage.datasets", "load"),
+}
+
+__all__ = [
+    "Dapo",
+    "Group",
+    "Grpo",
+    "Mars",
+    "Member",
+    "Origin",
+    "PromptStyle",
+    "Sample",
+    "Source",
+    "VantageError",
+    "VantageTrainer",
+    "load_dataset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        module, attribute = _LAZY[name]
+        return getattr(import_module(module), attribute)
+    raise AttributeError(f"module 'vantage' has no attribute {name!r}")

@@ -96,6 +96,8 @@ class Recipe(_Section):
     """What trains."""
     seed: int = Field(default=0, ge=0)
     """Seed of everything random."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of torch; null leaves its own choice. A model of a million weights is fastest with one."""
     model: Model
     method: AnyMethod
     """A method of ``vantage.methods`` with its settings."""

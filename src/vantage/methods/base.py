@@ -5,8 +5,8 @@
 3. who trains, and
 4. what normalises (both in ``decide``).
 
-Dimensions in names: P problems, G fused rollouts a problem, S anchoring sources, E guests, N = G + S + E members in that
-column order. A missing or unscored member is NaN and takes part in no statistic.
+Dimensions in names: P problems, G fused rollouts a problem, S anchoring sources, E guests, N = G + S + E members in
+that column order. A missing or unscored member is NaN and takes part in no statistic.
 """
 
 from __future__ import annotations

@@ -65,9 +65,7 @@ class Dapo(Method):
 
     def decide(self, rewards: Rewards, seed: int) -> Decision:
         """GRPO's decision; groups without signal are the engine's to replace."""
-        return fused_only(
-            rewards, advantages(rewards.fused, scale=self.scale, baseline=self.baseline, eps=self.eps)
-        )
+        return fused_only(rewards, advantages(rewards.fused, scale=self.scale, baseline=self.baseline, eps=self.eps))
 
     def length_penalty(self, lengths: Int[Tensor, "P N"], limit: int) -> Float[Tensor, "P N"] | None:
         """Soft overlong punishment of every member, anchors too."""
@@ -98,4 +96,3 @@ class Dapo(Method):
     def scaling(self) -> str:
         """The setting ``scale``."""
         return self.scale
-

@@ -107,9 +107,7 @@ class Grpo(Method):
 
     def decide(self, rewards: Rewards, seed: int) -> Decision:
         """All fused rollouts train and normalise."""
-        return fused_only(
-            rewards, advantages(rewards.fused, scale=self.scale, baseline=self.baseline, eps=self.eps)
-        )
+        return fused_only(rewards, advantages(rewards.fused, scale=self.scale, baseline=self.baseline, eps=self.eps))
 
     @property
     def scaling(self) -> str:

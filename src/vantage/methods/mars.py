@@ -33,7 +33,7 @@ from torch import Tensor
 from vantage.errors import ConfigError
 from vantage.groups import mono
 from vantage.methods import grpo
-from vantage.methods.base import Decision, Method, Rewards, Speaker, as_rewards
+from vantage.methods.base import Decision, Method, Rewards, Speaker, as_rewards, result_dtype
 from vantage.methods.dapo import Dapo
 from vantage.methods.grpo import Baseline, Grpo, Scale
 
@@ -70,7 +70,7 @@ def advantages(
         raise ConfigError(f"the weight of anchors cannot be negative, got {weight}")
     weights = torch.cat([torch.ones_like(r), torch.full_like(a, weight)], dim=1)
     result = grpo.advantages(r, torch.cat([r, a], dim=1), weights, scale=scale, baseline=baseline, eps=eps)
-    return result.to(grpo.result_dtype(rewards))
+    return result.to(result_dtype(rewards))
 
 
 def information_gain(rewards: object, anchors: object) -> Float[Tensor, " P"]:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from accelerate.logging import get_logger
 from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from trl import GRPOTrainer
 from trl.data_utils import apply_chat_template
 from trl.models.utils import unwrap_model_for_generation
 
+from vantage.engines.trl.phase import Collected
 from vantage.engines.trl.rollout import Rollout
 from vantage.errors import EngineError
 from vantage.groups import FUSED, Group, Member
@@ -60,7 +61,7 @@ def check(trainer: VantageTrainer) -> float:
     Raises:
         EngineError: prompt ids differ, the gap is larger than rounding explains, or pictures make no difference.
     """
-    sample = trainer._samples["train"][0]
+    sample = trainer.training_samples[0]
     with _untouched(trainer):
         prompt = trainer.style.messages(sample)
         ids, images, fields = trainer._tokenize_prompts([prompt])
@@ -72,8 +73,8 @@ def check(trainer: VantageTrainer) -> float:
     limit = tolerance(trainer.model.dtype)
     if not gap <= limit:
         raise EngineError(
-            f"rollout and update disagree on row {sample.id!r}: log-probs of the same {len(completion)} tokens differ by "
-            f"{gap:.3g} nats on average (limit {limit:g} for {trainer.model.dtype}); training on them would be wrong. "
+            f"rollout and update disagree on row {sample.id!r}: log-probs of the same {len(completion)} tokens differ "
+            f"by {gap:.3g} nats on average (limit {limit:g} for {trainer.model.dtype}); training on them would be wrong. "
             "Usual causes: another attention implementation or precision in the rollout, dropout left on, a processor "
             "that does not belong to the model"
         )
@@ -81,11 +82,11 @@ def check(trainer: VantageTrainer) -> float:
         raise EngineError(
             f"pictures do not reach the model: log-probs of row {sample.id!r} stay the same when its pictures change"
         )
-    logger.info(f"rollout and update agree: {gap:.1e} nats apart on {len(completion)} tokens")
+    logger.info("rollout and update agree: %.1e nats apart on %d tokens", gap, len(completion))
     return gap
 
 
-class _untouched:  # noqa: N801  # a context manager reads as a verb phrase
+class _untouched:  # a context manager reads as a verb phrase
     """Leave metrics, logs, clocks and random numbers as they were."""
 
     def __init__(self, trainer: VantageTrainer) -> None:
@@ -130,16 +131,17 @@ def _compare_prompts(
 def _speak(trainer: VantageTrainer, prompt_ids: list[int], images: Any, fields: Any) -> tuple[list[int], Tensor]:
     """A greedy completion by the trainer's rollout backend, and the log-probs of its tokens."""
     if trainer.use_vllm:
-        with trainer._decoding(greedy=True):
+        with trainer.decoding(greedy=True):
             ids, logprobs = trainer._generate_single_turn([prompt_ids], images, fields, 1)
         keep = ids[0][:TOKENS]
         return keep, torch.tensor(logprobs[0][: len(keep)])
     device = trainer.accelerator.device
-    inputs = {"input_ids": torch.tensor([prompt_ids]), "attention_mask": torch.ones(1, len(prompt_ids), dtype=torch.long)}
-    inputs |= {key: value if isinstance(value, Tensor) else torch.tensor(value) for key, value in fields.items()}
+    tokens = torch.tensor([prompt_ids])
+    inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+    inputs |= {k: value if isinstance(value, Tensor) else torch.tensor(np.array(value)) for k, value in fields.items()}
     inputs = {key: value.to(device) for key, value in inputs.items()}
     with (
-        trainer._decoding(greedy=True),
+        trainer.decoding(greedy=True),
         unwrap_model_for_generation(
             trainer.model_wrapped,
             trainer.accelerator,
@@ -153,10 +155,10 @@ def _speak(trainer: VantageTrainer, prompt_ids: list[int], images: Any, fields: 
         config.max_new_tokens = min(TOKENS, trainer.max_completion_length)
         config.output_logits = config.return_dict_in_generate = True
         output = model.generate(**inputs, generation_config=config)
-    tokens = output.sequences[0, len(prompt_ids) :]
+    spoken = output.sequences[0, len(prompt_ids) :]
     logits = torch.stack(output.logits, dim=1)[0].float() / trainer.temperature
-    logprobs = logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
-    return tokens.tolist(), logprobs.cpu()
+    logprobs = logits.log_softmax(-1).gather(-1, spoken[:, None])[:, 0]
+    return spoken.tolist(), logprobs.cpu()
 
 
 def _rescore(
@@ -169,10 +171,8 @@ def _rescore(
 ) -> tuple[Tensor, bool]:
     """Log-probs of the completion under the update's own tensors, and whether other pictures change them."""
     size, device = trainer.num_generations, trainer.accelerator.device
-    group = Group(sample, [Member(FUSED, "", completion) for _ in range(size)])
-    trainer._fillers = set()
-    trainer._staged = Rollout(
-        groups=[group],
+    rollout = Rollout(
+        groups=[Group(sample, [Member(FUSED, "", completion) for _ in range(size)])],
         prompt_ids=[prompt_ids],
         completion_ids=[[completion] * size],
         logprobs=[[[0.0] * len(completion)] * size] if trainer.use_vllm else None,
@@ -182,10 +182,7 @@ def _rescore(
         advantages=torch.zeros(1, size, device=device),
         trained=torch.ones(1, size, dtype=torch.bool, device=device),
     )
-    try:
-        batch = GRPOTrainer._generate_and_score_completions(trainer, [{"prompt": prompt}] * size)
-    finally:
-        trainer._staged = None
+    batch = trainer.enter(Collected(rollout))
 
     def score(**changed: Tensor) -> Tensor:
         tensors = {**batch, **changed}

@@ -51,6 +51,7 @@ class Verifier:
         self.scores: list[Score] = []
 
     def __call__(self, completions: list[Any], sample: list[Sample], **_: object) -> list[float | None]:
+        """Rewards of the completions; ``None`` where one could not be scored."""
         from vantage.rewards import call
 
         self.scores = [

@@ -45,8 +45,8 @@ def reconcile(method: Method, args: GRPOConfig, kwargs: dict[str, Any]) -> None:
         )
     if args.multi_objective_aggregation != "sum_then_normalize":
         raise ConfigError(
-            f"multi_objective_aggregation is {args.multi_objective_aggregation!r}; the method normalises the sum of all "
-            "rewards, so only 'sum_then_normalize' can be used"
+            f"multi_objective_aggregation is {args.multi_objective_aggregation!r}; the method normalises the sum of "
+            "all rewards, so only 'sum_then_normalize' can be used"
         )
     device_batch = args.per_device_train_batch_size * args.steps_per_generation
     if device_batch % args.num_generations:
@@ -60,8 +60,8 @@ def reconcile(method: Method, args: GRPOConfig, kwargs: dict[str, Any]) -> None:
         if int(args.save_steps) * args.gradient_accumulation_steps % per_generation:
             raise ConfigError(
                 f"save_steps is {int(args.save_steps)}, which falls between two generations (one every "
-                f"{per_generation / args.gradient_accumulation_steps:g} optimizer steps); a run resumed there could not "
-                "repeat what the interrupted one would have done. Use a multiple"
+                f"{per_generation / args.gradient_accumulation_steps:g} optimizer steps); a run resumed there could "
+                "not repeat what the interrupted one would have done. Use a multiple"
             )
     # A length limit that the method cannot work with is found here rather than after the first rollout.
     method.length_penalty(torch.zeros(1, 1, dtype=torch.long), args.max_completion_length)

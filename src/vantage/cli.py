@@ -1,0 +1,240 @@
+"""The command line. Each command is a thin layer over a function that a program can call."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from vantage.errors import ConfigError, VantageError
+
+if TYPE_CHECKING:
+    from vantage.evaluation import Evaluation
+
+out = Console()
+err = Console(stderr=True)
+
+
+class _Group(TyperGroup):
+    """Says what is wrong in one message where a traceback would say where in our code it was noticed."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VantageError as error:
+            if os.environ.get("VANTAGE_DEBUG"):
+                raise
+            err.print("[bold red]error[/bold red]", end=" ")
+            err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    help="Reinforcement learning for vision-language models whose picture comes from many sources.",
+    pretty_exceptions_show_locals=False,
+)
+data_app = typer.Typer(no_args_is_help=True, help="Look at data.")
+tiny_app = typer.Typer(no_args_is_help=True, help="The model that ships with Vantage.")
+app.add_typer(data_app, name="data")
+app.add_typer(tiny_app, name="tiny")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or a shipped recipe such as tiny/mars.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: key.path=value. Repeatable.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run; that of the recipe by default.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the run's last whole checkpoint.")] = False,
+) -> None:
+    """Run a recipe; everything it makes goes to runs/NAME."""
+    from vantage import recipes, runs
+
+    parsed = recipes.load(recipe, settings or [])
+    name = name or Path(recipe).stem
+    if resume:
+        run = runs.resume(name, parsed)
+    elif int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("RANK", "0")) == 0:
+        run = runs.start(name, parsed)
+    else:
+        run = runs.Run(runs.RUNS / name)
+    _run(parsed, run, resume)
+
+
+@app.command()
+def quickstart(
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+) -> None:
+    """Measure the shipped model, train it with MARS on drawn colour and infrared scenes, measure it again."""
+    from vantage import recipes, runs
+
+    parsed = recipes.load("tiny/mars", [f"seed={seed}"])
+    run = runs.start(name or runs.free_name("quickstart"), parsed)
+    out.print(
+        "A small vision-language model answers questions about scenes seen in colour and in infrared.\n"
+        f"It is now trained on {parsed.data.train}, and measured on scenes that it never trains on.\n"
+        "Gain of fusion, shown at each step: how much better its answers from both pictures are than from one.\n",
+        markup=False,
+        highlight=False,
+    )
+    _run(parsed, run, resume=False)
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A folder, a name on the hub, or tiny.")],
+    data: Annotated[str, typer.Option(help="Data set: name[:path][?key=value&...], such as night?split=test&n=500.")],
+    output: Annotated[Path | None, typer.Option(help="Write the figures here as JSON.")] = None,
+    answers: Annotated[Path | None, typer.Option(help="Write every answer here as JSON lines.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts generated at once.")] = 64,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 512,
+    mono: Annotated[str, typer.Option(help="Show a single source in every slot (fill), or alone (drop).")] = "fill",
+    system: Annotated[str, typer.Option(help="System message.")] = "",
+    instruction: Annotated[str, typer.Option(help="Text after each question.")] = "",
+    label_sources: Annotated[
+        bool | None, typer.Option(help="Write each source's name before its picture; on for tiny.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Take the prompt from this recipe.")] = None,
+) -> None:
+    """Measure a model: right answers from all sources together and from each alone."""
+    from vantage import datasets, recipes, tiny
+    from vantage.evaluation import evaluate as measure
+    from vantage.evaluation import table, write_rows
+    from vantage.models import context_window, load_model, load_processor, with_resized_size
+    from vantage.progress import progress
+    from vantage.samples import PromptStyle
+
+    if mono not in ("fill", "drop"):
+        raise ConfigError(f"--mono is 'fill' or 'drop', got {mono!r}")
+    path = str(tiny.path()) if model == "tiny" else model
+    if recipe is not None:
+        style = recipes.load(recipe).prompt.style()
+    else:
+        style = PromptStyle(system, model == "tiny" if label_sources is None else label_sources, instruction)
+    processor, loaded = load_processor(path), load_model(path)
+    samples = with_resized_size(datasets.load(data), processor)
+    with progress(err, "check data") as report:
+        datasets.check(
+            samples,
+            processor=processor,
+            window=context_window(loaded.config),
+            completion=max_new_tokens,
+            style=style,
+            anchors=mono,  # type: ignore[arg-type]  # checked above
+            progress=report,
+        )
+    with progress(err, "evaluate") as report:
+        result, rows = measure(
+            loaded,
+            processor,
+            samples,
+            style=style,
+            mono=mono,  # type: ignore[arg-type]  # checked above
+            max_new_tokens=max_new_tokens,
+            batch_size=batch_size,
+            model_name=model,
+            data_name=data,
+            progress=report,
+        )
+    out.print(table(result))
+    if output is not None:
+        result.save(output)
+    if answers is not None:
+        write_rows(answers, rows)
+
+
+@app.command()
+def methods() -> None:
+    """List the methods, their settings and the papers' defaults."""
+    from vantage.methods import METHODS
+
+    for method in METHODS:
+        grid = Table(title=method.model_fields["name"].default, title_justify="left", title_style="bold")
+        grid.add_column("setting", no_wrap=True)
+        grid.add_column("default", no_wrap=True)
+        grid.add_column("meaning")
+        for key, field in method.model_fields.items():
+            if key != "name":
+                default = field.default
+                shown = default.name if hasattr(default, "name") else str(default)
+                grid.add_row(key, shown, (field.description or "").replace("``", ""))
+        out.print(grid)
+
+
+@data_app.command("show")
+def data_show(
+    data: Annotated[str, typer.Argument(help="Data set, such as night, or llvip:/data/LLVIP?split=test&frame=pixel.")],
+    n: Annotated[int, typer.Option(min=1, help="How many samples.")] = 12,
+    output: Annotated[Path | None, typer.Option(help="Where the picture goes.")] = None,
+) -> None:
+    """Draw a contact sheet: pictures, questions and truths."""
+    from vantage import datasets
+    from vantage.worlds.sheet import contact_sheet
+
+    samples = datasets.load(data)
+    shown = [samples[i] for i in range(min(n, len(samples)))]
+    target = output or Path(f"{shown[0].id.split('/')[0].replace(':', '-') or 'data'}.png")
+    contact_sheet(shown).save(target)
+    out.print(f"{len(shown)} of {len(samples)} samples: {target}", markup=False, highlight=False)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """Name the data sets."""
+    from vantage import datasets
+
+    for known in datasets.names():
+        out.print(known)
+
+
+@tiny_app.command("train")
+def tiny_train(
+    output: Annotated[Path, typer.Option(help="Folder for the model.")],
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+) -> None:
+    """Make the shipped model again from nothing; about ten minutes on one CPU core."""
+    from vantage import tiny
+
+    tiny.train(output, seed=seed, progress=lambda progress: out.print(str(progress), markup=False, highlight=False))
+    out.print(f"the model lies in {output}", markup=False, highlight=False)
+
+
+def _run(recipe: Any, run: Any, resume: bool) -> None:
+    _quiet()
+    from vantage.engines.trl.launch import train as launch
+    from vantage.evaluation import Evaluation, table
+
+    summary = launch(recipe, run, resume=resume, console=err)
+    if not run.summary.exists() or int(os.environ.get("RANK", "0")) != 0:
+        return
+    moments: list[Evaluation] = [
+        Evaluation.load(run.evaluation(m)) for m in ("before", "after") if run.evaluation(m).exists()
+    ]
+    if moments:
+        out.print(table(*moments))
+    out.print(
+        f"{summary['steps']} steps in {summary['seconds']:.0f} s, {summary['peak_memory_mb']:.0f} MiB at most.\n"
+        f"Look at {run.curves} (curves), {run.rollouts} (every answer), {run.summary} (before and after).",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _quiet() -> None:
+    """Libraries speak when something is wrong, not while it goes well."""
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -1,0 +1,227 @@
+"""Run a recipe: check everything, measure, train, measure again, and leave a folder that tells all of it."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast_object_list, gather_object
+from peft import LoraConfig
+from rich.console import Console
+from transformers import PrinterCallback
+from trl.models.utils import unwrap_model_for_generation
+
+from vantage import datasets, runs, tiny
+from vantage.engines.trl.checkpoints import last_complete, require_space
+from vantage.engines.trl.config import grpo_config
+from vantage.engines.trl.logs import MetricsLog, trim
+from vantage.engines.trl.progress import RichProgress
+from vantage.engines.trl.settings import reconcile
+from vantage.engines.trl.trainer import VantageTrainer
+from vantage.errors import ConfigError
+from vantage.evaluation import Evaluation, evaluate, figures, write_rows
+from vantage.models import context_window, load_model, load_processor, with_resized_size
+from vantage.progress import progress
+from vantage.recipes import Recipe
+from vantage.report import curves
+from vantage.runs import Run
+from vantage.samples import Sample
+
+
+def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | None = None) -> dict[str, Any]:
+    """Run a recipe in a run's folder.
+
+    Args:
+        recipe: what to do.
+        run: where to write; see ``vantage.runs``.
+        resume: go on from the last checkpoint that was written to its end, exactly as if nothing had happened.
+        console: where to show progress.
+
+    Returns:
+        What ``summary.json`` holds.
+
+    Raises:
+        VantageError: anything that cannot work, as far as possible before the first step.
+    """
+    console = console or Console(stderr=True)
+    begun = time.perf_counter()
+    if recipe.threads is not None:
+        torch.set_num_threads(recipe.threads)
+    args = grpo_config(recipe.trainer, run.checkpoints, recipe.seed)
+    reconcile(recipe.method, args, {})
+    main = args.process_index == 0
+    if not main:
+        console = Console(quiet=True)
+
+    path = str(tiny.path()) if recipe.model.path == "tiny" else recipe.model.path
+    processor = load_processor(path, trust_remote_code=recipe.model.trust_remote_code, **recipe.model.processor)
+    model = load_model(
+        path,
+        dtype=recipe.model.dtype,
+        attn_implementation=recipe.model.attention,
+        trust_remote_code=recipe.model.trust_remote_code,
+    )
+    window = context_window(model.config)
+    training = _samples(recipe, "train", processor, window, args.max_completion_length, console)
+    longest = recipe.evaluation.max_new_tokens or args.max_completion_length
+    testing = _samples(recipe, "test", processor, window, longest, console) if recipe.data.test else None
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    require_space(run.checkpoints, weights, 0 if recipe.model.lora else weights)
+
+    checkpoint = None
+    if resume:
+        checkpoint = last_complete(run.checkpoints)
+        step = int(checkpoint.name.split("-")[-1]) if checkpoint else 0
+        if main:
+            for file in (run.metrics, run.rollouts):
+                trim(file, step)
+        console.print(f"resuming after step {step}" if checkpoint else "no checkpoint was finished; starting over")
+
+    watching = RichProgress(console)
+    trainer = VantageTrainer(
+        model,
+        recipe.method,
+        args,
+        train_dataset=training,
+        processing_class=processor,
+        style=recipe.prompt.style(),
+        mono=recipe.prompt.mono,
+        rollout_log=run.rollouts,
+        callbacks=[MetricsLog(run.metrics), watching],
+        peft_config=None if recipe.model.lora is None else _lora(recipe.model.lora),
+    )
+    trainer.remove_callback(PrinterCallback)  # it prints every figure of every step; RichProgress says what matters
+
+    measure = _Measure(recipe, run, trainer, testing, console)
+    before = measure("before") if recipe.evaluation.before else None
+    try:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    finally:
+        watching.close()
+        if main:
+            with contextlib.suppress(FileNotFoundError):
+                curves.plot(run.metrics, run.curves, title=run.folder.name)
+    trainer.save_model(str(run.model))
+    if main:
+        processor.save_pretrained(run.model)
+    after = measure("after") if recipe.evaluation.after else None
+
+    summary = {
+        "name": run.folder.name,
+        "method": recipe.method.model_dump(mode="json"),
+        "seed": recipe.seed,
+        "before": _brief(before),
+        "after": _brief(after),
+        "steps": trainer.state.global_step,
+        "seconds": round(time.perf_counter() - begun, 2),
+        "peak_memory_mb": _peak_memory(),
+    }
+    if main:
+        runs.write_json(run.summary, summary)
+    trainer.accelerator.wait_for_everyone()
+    return summary
+
+
+def _samples(
+    recipe: Recipe, part: str, processor: Any, window: int | None, completion: int, console: Console
+) -> Sequence[Sample]:
+    """The samples of one part of the data, every row checked."""
+    spec = getattr(recipe.data, part)
+    samples = with_resized_size(datasets.load(spec), processor)
+    with progress(console, f"check {part} data") as report:
+        datasets.check(
+            samples,
+            processor=processor,
+            window=window,
+            completion=completion,
+            style=recipe.prompt.style(),
+            anchors=recipe.prompt.mono,
+            decode=recipe.data.decode,
+            progress=report,
+        )
+    return samples
+
+
+def _lora(settings: dict[str, Any]) -> LoraConfig:
+    try:
+        return LoraConfig(**settings)
+    except TypeError as error:
+        raise ConfigError(f"model.lora: {error}") from error
+
+
+class _Measure:
+    """Evaluation before and after, shared among the processes, kept if it was made already."""
+
+    def __init__(
+        self, recipe: Recipe, run: Run, trainer: VantageTrainer, samples: Sequence[Sample] | None, console: Console
+    ) -> None:
+        self.recipe, self.run, self.trainer, self.samples, self.console = recipe, run, trainer, samples, console
+
+    def __call__(self, moment: str) -> Evaluation | None:
+        """The evaluation of this moment, or ``None`` where the recipe names no test data."""
+        if self.samples is None:
+            return None
+        file, trainer = self.run.evaluation(moment), self.trainer
+        known = [file.exists() if trainer.accelerator.is_main_process else None]
+        if broadcast_object_list(known)[0]:
+            return Evaluation.load(file)
+        accelerator = trainer.accelerator
+        share = self.samples[accelerator.process_index :: accelerator.num_processes]
+        with (
+            progress(self.console, f"evaluate {moment}") as report,
+            unwrap_model_for_generation(trainer.model_wrapped, accelerator) as model,
+        ):
+            result, rows = evaluate(
+                model,
+                trainer.processing_class,
+                share,
+                style=self.recipe.prompt.style(),
+                mono=self.recipe.prompt.mono,
+                max_new_tokens=self.recipe.evaluation.max_new_tokens or trainer.args.max_completion_length,
+                batch_size=self.recipe.evaluation.batch_size,
+                model_name=self.recipe.model.path if moment == "before" else str(self.run.model),
+                data_name=str(self.recipe.data.test),
+                progress=report,
+            )
+        if accelerator.num_processes > 1:
+            result, rows = _together(result, gather_object(rows))
+        if accelerator.is_main_process:
+            write_rows(self.run.answers(moment), rows)
+            result.save(file)
+        return result
+
+
+def _together(part: Evaluation, rows: list[Any]) -> tuple[Evaluation, list[Any]]:
+    """The evaluation over the rows of every process."""
+    tasks = {task: figures(row for row in rows if row["task"] == task) for task in part.tasks}
+    return part.model_copy(update={**dict(figures(rows)), "tasks": tasks}), rows
+
+
+def _brief(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    """What a summary keeps of an evaluation; shares in 0..1."""
+    if evaluation is None:
+        return None
+    return {
+        "fused": evaluation.fused.value,
+        "sources": {name: share.value for name, share in evaluation.sources.items()},
+        "either": evaluation.either.value,
+        "format": evaluation.format.value,
+        "reward": evaluation.reward,
+        "miou": evaluation.miou,
+        "n": evaluation.n,
+        "fused_interval": [evaluation.fused.low, evaluation.fused.high],
+    }
+
+
+def _peak_memory() -> float:
+    """Most memory held at once, in MiB: of the accelerator where there is one, else of the process."""
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -1,0 +1,262 @@
+"""The rollout phase: speak, score, judge, and replace the groups from which nothing can be learned."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from accelerate.logging import get_logger
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from vantage.engines.trl.rollout import Rollout, Row, completion_text, row
+from vantage.groups import FUSED, Group, Member
+from vantage.methods import Rewards, Speaker
+from vantage.methods.metrics import group_metrics
+from vantage.rewards.base import Score
+from vantage.samples import Sample
+
+if TYPE_CHECKING:
+    from vantage.engines.trl.trainer import VantageTrainer
+
+logger = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Collected:
+    """The groups of one generation batch of this process.
+
+    Attributes:
+        rollout: the groups that the update gets.
+        fillers: positions in it that only keep the batch's form and carry no loss.
+        spoken: every group that was generated, dropped ones too.
+        figures: means over the generated groups of all processes.
+    """
+
+    rollout: Rollout
+    fillers: set[int] = field(default_factory=set)
+    spoken: list[Group] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+class RolloutPhase:
+    """Makes the groups of a step with a trainer's own generation and rewards.
+
+    Whatever is collective (generation, rewards, gathering) is called equally often by every process.
+    """
+
+    def __init__(self, trainer: VantageTrainer, anchors: tuple[Speaker, ...]) -> None:
+        self._trainer = trainer
+        self._anchors = anchors
+
+    def collect(self, rows: list[int]) -> Collected:
+        """Groups for the training samples ``rows``, silent ones replaced as far as the method allows."""
+        trainer = self._trainer
+        batches = trainer.method.generation_batches
+        wanted = len(rows)
+        kept, silent, spoken = Rollout(), Rollout(), list[Group]()
+        figures: list[dict[str, float]] = []
+        for batch in range(batches):
+            drawn = rows if batch == 0 else self._refill(rows, batch)
+            rollout, said = self._roll_out([trainer.training_samples[index] for index in drawn], batch)
+            spoken += rollout.groups
+            figures.append(said)
+            if batches == 1:
+                return Collected(rollout, set(), spoken, said)
+            heard = rollout.signal()
+            kept = kept.extend(rollout.take([i for i, signal in enumerate(heard) if signal]))
+            silent = silent.extend(rollout.take([i for i, signal in enumerate(heard) if not signal]))
+            mine = torch.tensor([min(len(kept.groups), wanted)], device=trainer.accelerator.device)
+            # Generation is collective, so every process goes on until each has its share.
+            everyone = trainer.accelerator.gather(mine)
+            if int(everyone.min()) == wanted:
+                break
+        have, need = int(everyone.sum()), len(everyone) * wanted
+        if have < need:
+            logger.warning(
+                "step %d: %d of %d groups have signal after %d batches of prompts; the step trains on these",
+                trainer.state.global_step + 1,
+                have,
+                need,
+                batches,
+            )
+        means = {name: float(np.nanmean([f[name] for f in figures])) for name in figures[0]}
+        means |= {"dynamic/batches": float(len(figures)), "dynamic/filled": have / need}
+        rollout, fillers = _fill(kept, silent, wanted)
+        return Collected(rollout, fillers, spoken, means)
+
+    def _refill(self, rows: list[int], batch: int) -> list[int]:
+        """Fresh rows for this process, drawn from the step's number alone, so that a resumed run draws the same."""
+        trainer = self._trainer
+        used = set(gather_object(list(rows)))
+        total = len(trainer.training_samples)
+        shuffled = np.random.default_rng(self._moment(batch)).permutation(total).tolist()
+        order = [index for index in shuffled if index not in used] or shuffled
+        start = trainer.accelerator.process_index * len(rows)
+        return [order[(start + offset) % len(order)] for offset in range(len(rows))]
+
+    def _moment(self, batch: int) -> list[int]:
+        """Numbers that every process shares and that no other batch of groups has."""
+        trainer = self._trainer
+        accumulated = trainer._step % trainer.args.gradient_accumulation_steps
+        return [trainer.args.seed, trainer.state.global_step, accumulated, batch]
+
+    def _roll_out(self, samples: list[Sample], batch: int) -> tuple[Rollout, dict[str, float]]:
+        """Speak, score and judge one batch of groups."""
+        trainer, size = self._trainer, self._trainer.num_generations
+        pictures = [{name: source.load() for name, source in sample.sources.items()} for sample in samples]
+        prompts = [
+            trainer.style.messages(sample, pictures=loaded) for sample, loaded in zip(samples, pictures, strict=True)
+        ]
+        repeated = [prompt for prompt in prompts for _ in range(size)]
+        with trainer.clock.phase("rollout"):
+            prompt_ids, ids, _, completions, logprobs, _, images, _ = trainer.stock_generate(repeated)
+        rows = [row(sample, prompt) for sample, prompt in zip(samples, prompts, strict=True) for _ in range(size)]
+        per_function, scores = self._score(rows, repeated, completions, ids)
+        groups = [Group(sample) for sample in samples]
+        for index, (completion, tokens, score) in enumerate(zip(completions, ids, scores, strict=True)):
+            groups[index // size].members.append(Member(FUSED, completion_text(completion), tokens, score))
+        per_function = per_function.view(len(samples), size, -1)
+        if self._anchors:
+            per_function = torch.cat([per_function, self._speak_anchors(groups, pictures)], dim=1)
+        rollout = Rollout(
+            groups=groups,
+            prompt_ids=prompt_ids[::size],
+            completion_ids=[[member.token_ids for member in group.members] for group in groups],
+            logprobs=None if logprobs is None else _by_group(logprobs, groups, size),
+            images=[None] * len(samples) if images is None else images[::size],
+            prompts=prompts,
+            per_function=per_function,
+        )
+        return rollout, self._judge(rollout, batch)
+
+    def _speak_anchors(self, groups: list[Group], pictures: list[dict[str, Any]]) -> Tensor:
+        """Add single-source answers to every group; their rewards (P, S, F), NaN for a source that a sample lacks."""
+        trainer = self._trainer
+        shape = (len(groups), len(self._anchors), len(trainer.reward_funcs))
+        rewards = torch.full(shape, torch.nan, device=trainer.accelerator.device)
+        members = [[Member(speaker.origin, "") for speaker in self._anchors] for _ in groups]
+        for greedy in (True, False):
+            columns = [i for i, speaker in enumerate(self._anchors) if speaker.greedy is greedy]
+            if not columns:
+                continue
+            rows, prompts, wanted = [], [], []
+            for group, loaded in zip(groups, pictures, strict=True):
+                own = {speaker.origin for speaker in trainer.method.speakers(tuple(group.sample.sources))}
+                for column in columns:
+                    origin = self._anchors[column].origin
+                    wanted.append(origin in own)
+                    # An unwanted row stands in, so that every process generates equally many, and is forgotten.
+                    shown = origin if origin in own else FUSED
+                    prompts.append(trainer.style.messages(group.sample, shown, trainer.mono, loaded))
+                    rows.append(row(group.sample, prompts[-1]))
+            with trainer.clock.phase("anchors"), trainer.decoding(greedy):
+                prompt_ids, images, fields = trainer._tokenize_prompts(prompts)
+                ids, _ = trainer._generate_single_turn(prompt_ids, images, fields, 1)
+            texts = trainer.processing_class.batch_decode(ids, skip_special_tokens=True)
+            completions = [[{"role": "assistant", "content": text}] for text in texts]
+            with self._own_logs():
+                per_function, scores = self._score(rows, prompts, completions, ids)
+            for index in (i for i, keep in enumerate(wanted) if keep):
+                problem, column = index // len(columns), columns[index % len(columns)]
+                rewards[problem, column] = per_function[index]
+                origin = self._anchors[column].origin
+                members[problem][column] = Member(origin, texts[index], ids[index], scores[index])
+        for group, answers in zip(groups, members, strict=True):
+            group.members += answers
+        return rewards
+
+    def _score(
+        self, rows: list[Row], prompts: list[Any], completions: list[Any], ids: list[list[int]]
+    ) -> tuple[Tensor, list[Score]]:
+        """Rewards by function of this process's rows, (rows, F), and the scores of their own rewards."""
+        trainer = self._trainer
+        with trainer.clock.phase("reward"):
+            gathered = trainer.stock_rewards(rows, prompts, completions, ids)
+        start = trainer.accelerator.process_index * len(rows)
+        return gathered[start : start + len(rows)], trainer.verifier.scores
+
+    @contextmanager
+    def _own_logs(self) -> Iterator[None]:
+        """Keep what reward functions log of anchors out of the table of completions, whose rows they are not."""
+        trainer = self._trainer
+        kept = copy.deepcopy(trainer._pending_extra_logs), copy.deepcopy(trainer._pending_metrics)
+        try:
+            yield
+        finally:
+            trainer._pending_extra_logs, trainer._pending_metrics = kept
+
+    def _judge(self, rollout: Rollout, batch: int) -> dict[str, float]:
+        """Ask the method, with the rewards of every process, write its answer into the groups, and sum up."""
+        trainer, groups, size = self._trainer, rollout.groups, self._trainer.num_generations
+        device, gather = trainer.accelerator.device, trainer.accelerator.gather
+        rewards = (rollout.per_function * trainer.reward_weights.to(device)).nansum(-1)
+        rewards[rollout.per_function.isnan().all(-1)] = torch.nan
+        lengths = torch.tensor([[len(m.token_ids) for m in group.members] for group in groups], device=device)
+        penalty = trainer.method.length_penalty(lengths, trainer.max_completion_length)
+        if penalty is not None:
+            rewards = rewards + penalty
+
+        everyone = gather(rewards)
+        columns = Rewards.of(everyone[:, :size], everyone[:, size:])
+        seed = int(np.random.SeedSequence(self._moment(batch)).generate_state(1)[0])
+        decision = trainer.method.decide(columns, seed)
+        start = trainer.accelerator.process_index * len(groups)
+        mine = slice(start, start + len(groups))
+        rollout.advantages, rollout.trained = decision.advantages[mine], decision.trained[mine]
+
+        for index, group in enumerate(groups):
+            for column, member in enumerate(group.members):
+                value = rewards[index, column].item()
+                member.reward = None if math.isnan(value) else value
+                member.advantage = rollout.advantages[index, column].item()
+                member.trained = bool(rollout.trained[index, column])
+                if member.score is not None:
+                    terms = zip(trainer.reward_func_names, rollout.per_function[index, column].tolist(), strict=True)
+                    parts = {**member.score.parts, **dict(list(terms)[1:])}
+                    if penalty is not None:
+                        parts["overlong"] = penalty[index, column].item()
+                    member.score = replace(member.score, parts=parts)
+
+        correct = gather(flags(groups, "correct", device))
+        formatted = gather(flags(groups, "formatted", device))[:, :size]
+        sources = [speaker.origin.name for speaker in self._anchors]
+        return {
+            "reward": columns.fused.nanmean().item(),
+            "accuracy": correct[:, :size].nanmean().item(),
+            "format": formatted.nanmean().item(),
+            **group_metrics(columns, correct[:, :size], correct[:, size:], decision, sources),
+        }
+
+
+def flags(groups: list[Group], attribute: str, device: torch.device) -> Tensor:
+    """A flag of every member's score as 0 or 1, (P, N); NaN where there is no score or it could not be scored."""
+    scores = [[member.score for member in group.members] for group in groups]
+    values = [
+        [math.nan if s is None or s.reward is None else float(getattr(s, attribute)) for s in line] for line in scores
+    ]
+    return torch.tensor(values, device=device)
+
+
+def _fill(kept: Rollout, silent: Rollout, size: int) -> tuple[Rollout, set[int]]:
+    """Exactly ``size`` groups: surplus ones are dropped; where some miss, silent ones stand in without any loss."""
+    for group in [*kept.groups[size:], *silent.groups]:
+        for member in group.members:
+            member.trained = False
+    missing = size - len(kept.groups)
+    if missing <= 0:
+        return kept.take(range(size)), set()
+    # Fewer may be silent than are missing on no process: each draws at least `size` groups, and kept those with signal.
+    stand_in = silent.take(range(missing))
+    return kept.extend(stand_in), set(range(len(kept.groups), size))
+
+
+def _by_group(logprobs: list[list[float]], groups: list[Group], size: int) -> list[list[list[float]]]:
+    """Log-probs of fused rollouts by group; members that were not sampled with them have none."""
+    return [logprobs[i * size : (i + 1) * size] + [[] for _ in group.members[size:]] for i, group in enumerate(groups)]

@@ -1,0 +1,135 @@
+"""A run's folder: what one experiment was asked to do, what it did, and where it stands.
+
+runs/<name>/
+recipe.yaml      every setting, the versions and the seed
+metrics.jsonl    a line a step
+rollouts.jsonl   a line a group: every member with origin, text, reward parts, advantage, picture references
+checkpoints/     checkpoint-<step>/, and model/ once the run is done
+before.json, after.json          evaluations, and each answer in before.jsonl, after.jsonl
+curves.png, summary.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vantage import recipes
+from vantage.errors import ConfigError
+from vantage.recipes import Recipe
+
+RUNS = Path("runs")
+"""Where runs go, below the working directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The files of a run."""
+
+    folder: Path
+
+    @property
+    def recipe(self) -> Path:
+        """Every setting, the versions and the seed."""
+        return self.folder / "recipe.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """A line a step."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def rollouts(self) -> Path:
+        """A line a group."""
+        return self.folder / "rollouts.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """One folder a checkpoint."""
+        return self.folder / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The trained model, once the run is done."""
+        return self.folder / "model"
+
+    @property
+    def curves(self) -> Path:
+        """The figures of ``metrics`` as a picture."""
+        return self.folder / "curves.png"
+
+    @property
+    def summary(self) -> Path:
+        """Before and after, steps, seconds, memory."""
+        return self.folder / "summary.json"
+
+    def evaluation(self, moment: str) -> Path:
+        """The evaluation ``before`` or ``after`` training."""
+        return self.folder / f"{moment}.json"
+
+    def answers(self, moment: str) -> Path:
+        """Each answer of that evaluation."""
+        return self.folder / f"{moment}.jsonl"
+
+
+def start(name: str, recipe: Recipe, root: Path = RUNS) -> Run:
+    """A new run's folder, with its recipe.
+
+    Raises:
+        ConfigError: a run of that name exists, or the name is no plain one.
+    """
+    run = Run(root / _plain(name))
+    if run.recipe.exists():
+        raise ConfigError(
+            f"{run.folder} exists already; go on with --resume, choose another --name, or remove the folder"
+        )
+    run.folder.mkdir(parents=True, exist_ok=True)
+    write(run.recipe, recipes.dump(recipe))
+    return run
+
+
+def resume(name: str, recipe: Recipe, root: Path = RUNS) -> Run:
+    """The folder of a run that goes on.
+
+    Raises:
+        ConfigError: there is none of that name, or its recipe was another one; names the settings that differ.
+    """
+    run = Run(root / _plain(name))
+    if not run.recipe.is_file():
+        raise ConfigError(f"nothing to resume: {run.recipe} does not exist")
+    changed = recipes.differences(recipes.load(run.recipe), recipe)
+    if changed:
+        listed = "\n".join(f"  {line}" for line in changed)
+        raise ConfigError(f"{run.folder} was started with other settings, so it cannot go on exactly:\n{listed}")
+    return run
+
+
+def free_name(name: str, root: Path = RUNS) -> str:
+    """``name``, or the first of ``name-2``, ``name-3``... that no run has."""
+    taken = {path.name for path in root.iterdir()} if root.is_dir() else set()
+    names = [name, *(f"{name}-{i}" for i in range(2, len(taken) + 3))]
+    return next(candidate for candidate in names if candidate not in taken)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file in one move: at every moment it is the old one or the new one."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """``write`` for JSON."""
+    write(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _plain(name: str) -> str:
+    if not name or name in (".", "..") or any(c in name for c in "/\\\0"):
+        raise ConfigError(f"a run's name is that of a folder, without slashes; got {name!r}")
+    return name
