@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 import transformers
 from PIL import Image
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import cached_file
 
@@ -30,7 +31,7 @@ IMAGE_ONLY = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")
 
 _PLACEHOLDER_KEYS = re.compile(r"^(image|video|audio|vision|boi|eoi|boa|eoa|img)[a-z_]*_token_(id|index)$")
 _PLACEHOLDER_TOKEN = re.compile(r"^[<\[].*(image|img|video|audio|vision).*[>\]]$", re.IGNORECASE)
-_LOAD_ERRORS = (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError, RuntimeError)
+_LOAD_ERRORS = (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 def load_processor(path: str | Path, **kwargs: Any) -> Any:
@@ -305,7 +306,7 @@ def _blank(messages: Sequence[Mapping[str, Any]], sizes: Sequence[Size]) -> list
 def _locate(path: str | Path) -> tuple[str, dict[str, Any]]:
     """The name to load, and the options that keep a local folder from touching the network."""
     folder = Path(path).expanduser()
-    if folder.is_dir():
+    if str(path).strip() and folder.is_dir():
         return str(folder), {"local_files_only": True}
     text = str(path)
     if isinstance(path, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1 or not text.strip():

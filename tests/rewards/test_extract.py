@@ -1,0 +1,183 @@
+import json
+import math
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vantage.rewards import extract
+
+PIECES = st.sampled_from(
+    [
+        "<think>",
+        "</think>",
+        "<answer>",
+        "</answer>",
+        "```json",
+        "```",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        '"bbox_2d":',
+        "1e999",
+        "NaN",
+        "-Infinity",
+        "1 2 3 4",
+        "[1,2,3,4]",
+        "9" * 5000,
+        "\ud800",
+        "\0",
+        " ",
+        "yes",
+        '"',
+        "\\",
+    ]
+)
+MESSY = st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=30).map("".join))
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        ("<answer>5</answer>", "5"),
+        ("before <answer>\n 5 \n</answer> after\n", "5"),
+        ("<answer></answer>", None),
+        ("<answer>  \n</answer>", None),
+        ("<answer>5", None),
+        ("5</answer>", None),
+        ("</answer>5<answer>", None),
+        ("<answer>5</answer><answer>5</answer>", None),
+        ("<answer><answer>5</answer></answer>", None),
+        ("<answer>5</answer></answer>", None),
+        ("<ANSWER>5</ANSWER>", None),
+        ("", None),
+    ],
+)
+def test_a_block_is_read_only_where_there_is_exactly_one(text, content):
+    assert extract.block(text, "answer") == content
+
+
+def test_layout_wants_the_thought_before_the_answer():
+    assert extract.laid_out("<think>a</think><answer>b</answer>\n")
+    assert not extract.laid_out("<answer>b</answer><think>a</think>")
+    assert not extract.laid_out("<think>a <answer>b</answer></think>")
+    assert not extract.laid_out("<think> </think><answer>b</answer>")
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        ("```json\n[1]\n```", "[1]"),
+        ("so: ```json [1]``` done", "[1]"),
+        ("```json\n```", None),
+        ("```json\n[1]", None),
+        ("```\n[1]\n```", None),
+        ("```json\n[1]\n```\n```json\n[2]\n```", None),
+    ],
+)
+def test_a_json_block_is_read_only_where_there_is_exactly_one(text, content):
+    assert extract.json_block(text) == content
+
+
+def test_boxes_are_read_from_json():
+    assert extract.boxes('[{"bbox_2d": [1, 2.5, 3, 4], "label": "person"}]') == [(1, 2.5, 3, 4)]
+    assert extract.boxes('{"bbox_2d": [1, 2, 3, 4]}') == [(1, 2, 3, 4)]
+    assert extract.boxes("[]") == []
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"bbox_2d": [1, 2, 3]}',
+        '{"bbox_2d": [1, 2, 3, NaN]}',
+        '{"bbox_2d": [1, 2, 3, 1e999]}',
+        "[1, 2, 3, 4]",
+        "7",
+        '{"bbox_2d": [true, 2, 3, 4]}',
+        '{"bbox_2d": "1 2 3 4"}',
+        '{"label": "person"}',
+        "null",
+        '{"bbox_2d": [1, 2, 3, ' + "9" * 5000 + "]}",
+    ],
+)
+def test_an_entry_that_is_no_box_still_counts(entry):
+    found = extract.boxes(f'[{{"bbox_2d": [1, 2, 3, 4]}}, {entry}]')
+    assert found is not None
+    assert found[0] == (1, 2, 3, 4)
+    assert len(found) == 2
+    assert all(math.isnan(x) for x in found[1])
+
+
+@pytest.mark.parametrize("text", ["", "no", "[", "[" * 100_000, '{"a":' * 100_000, '"text"', "3", "[1, 2,]"])
+def test_other_json_holds_no_boxes(text):
+    assert extract.boxes(text) is None
+
+
+def test_an_answer_with_a_fence_is_read_inside_it_only():
+    assert extract.answer_boxes('[{"bbox_2d": [1, 2, 3, 4]}]') == [(1, 2, 3, 4)]
+    assert extract.answer_boxes('x ```json [{"bbox_2d": [1, 2, 3, 4]}] ``` y') == [(1, 2, 3, 4)]
+    assert extract.answer_boxes("```json [] ``` ```json [] ```") is None
+
+
+@pytest.mark.parametrize("text", ["2 1 4 5", "2, 1, 4, 5", "[2,1,4,5]", "(2, 1), (4, 5)", " 2.0\n1 4 5 ", "+2 1 4 5."])
+def test_a_plain_box_is_four_numbers(text):
+    assert extract.plain_box(text) == (2, 1, 4, 5)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2 1 4", "2 1 4 5 6", "nan 1 4 5", "inf 1 4 5", "1_0 1 4 5", "٢ 1 4 5", "a 1 4 5", "1" * 30 + " 1 4 5"]
+)
+def test_anything_else_is_no_plain_box(text):
+    assert extract.plain_box(text) is None
+
+
+def test_normalising():
+    assert extract.normalise("  Yes.\n") == "yes"
+    assert extract.normalise("Two\t or  2 ;") == "two or 2"
+    assert extract.normalise("5!") == "5!"
+    assert extract.normalise("...") == ""
+
+
+@given(MESSY)
+@settings(max_examples=300, deadline=None)
+def test_no_text_raises(text):
+    for tag in (extract.THINK, extract.ANSWER):
+        assert extract.block(text, tag) != ""
+    assert extract.laid_out(text) in (True, False)
+    extract.json_block(text)
+    extract.answer_boxes(text)
+    extract.plain_box(text)
+    assert extract.normalise(extract.normalise(text)) == extract.normalise(text)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.just("bbox_2d"), inner),
+        max_leaves=12,
+    )
+)
+@settings(deadline=None)
+def test_no_json_raises_and_every_box_is_whole(value):
+    found = extract.boxes(json.dumps(value))
+    for box in found or ():
+        assert len(box) == 4
+        assert all(map(math.isfinite, box)) or all(map(math.isnan, box))
+
+
+@pytest.mark.parametrize(
+    "unit", ["<answer>", "<answer></answer>", "```json", "[", "{},", "9", "a) ", " ", "\ud800", "<think"]
+)
+def test_a_megabyte_is_read_quickly(unit):
+    text = unit * (1_000_000 // len(unit))
+    start = time.perf_counter()
+    for candidate in (text, f"<answer>{text}</answer>"):
+        extract.laid_out(candidate)
+        extract.answer_boxes(extract.block(candidate, "answer") or candidate)
+        extract.plain_box(candidate)
+        extract.normalise(candidate)
+    # Linear work takes milliseconds; anything quadratic would take hours.
+    assert time.perf_counter() - start < 10

@@ -1,0 +1,108 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rows import row, tagged
+from vantage import rewards
+from vantage.errors import TruthError
+from vantage.rewards.vqa import agree, alternatives, choices
+
+VQA = rewards.get("mars-vqa")
+CHOICES = "Same field? Choice list : [A. not the same, B. Travel, C. Religion & Spirituality, D. Medical Books]."
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth"),
+    [
+        ("yes", "Yes"),
+        (" YES. ", "yes"),
+        ("two", "two or 2"),
+        ("2", "two or 2"),
+        ("2.", "two or 2"),
+        ("two or 2", "two or 2"),
+        ("white and orange", "orange and white or white and orange"),
+        ("3", 3),
+        ("no", ["no", "none"]),
+        ("5", "<answer>5</answer>"),
+    ],
+)
+def test_answers_that_agree(answer, truth):
+    assert agree(answer, truth)
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth"),
+    [
+        ("", "yes"),
+        ("  ", "yes"),
+        ("...", "yes"),
+        ("e", "yes"),
+        ("ye", "yes"),
+        ("yes, there is", "yes"),
+        ("yes no", "yes"),
+        ("or", "two or 2"),
+        ("w", "two or 2"),
+        ("t", "two or 2"),
+        ("12", "two or 2"),
+        ("2 2", "2"),
+        ("None", ""),
+        ("true", "yes"),
+    ],
+)
+def test_answers_that_do_not(answer, truth):
+    assert not agree(answer, truth)
+
+
+@pytest.mark.parametrize(
+    "answer", ["D", "d", "D.", "(D)", "D)", "D:", "D. Medical Books", "(D) medical books.", "Medical Books"]
+)
+def test_a_choice_may_be_written_several_ways(answer):
+    assert agree(answer, "D", CHOICES)
+
+
+@pytest.mark.parametrize(
+    "answer", ["A", "A. Medical Books", "D. Travel", "A. B. C. D.", "D. or A.", "Travel", "DA", "Books", "D A"]
+)
+def test_the_wrong_choice_however_written(answer):
+    assert not agree(answer, "D", CHOICES)
+
+
+def test_options_are_read_from_the_question():
+    assert choices(CHOICES) == {
+        "a": "not the same",
+        "b": "travel",
+        "c": "religion & spirituality",
+        "d": "medical books",
+    }
+    assert choices("no list here") == {}
+
+
+def test_alternatives():
+    assert alternatives("Two or 2") == ["two or 2", "two", "2"]
+    assert alternatives(True) == alternatives(None) == alternatives(" ") == alternatives([]) == []
+
+
+def test_scores():
+    sample = row("Yes", "mars-vqa")
+    assert VQA.score(tagged("yes"), sample).reward == 1.5
+    assert VQA.score(tagged("no"), sample).reward == 0.5
+    assert VQA.score("<answer>yes</answer>", sample).reward == 1.25
+    assert VQA.score("yes", sample).reward == 0.0
+    assert VQA.score(tagged(""), sample).reward == 0.25
+    two = VQA.score(tagged("yes") + "<answer>no</answer>", sample)
+    assert (two.reward, two.correct, two.error) == (0.25, False, "not exactly one answer block")
+
+
+@pytest.mark.parametrize("truth", [None, "", " . ", [], True, 1.5, {}])
+def test_an_unreadable_truth_is_found_before_training(truth):
+    with pytest.raises(TruthError, match="'r1'"):
+        VQA.check(row(truth, "mars-vqa"))
+
+
+@given(st.text(max_size=60), st.sampled_from(["yes", "two or 2", "D", 7]))
+def test_any_text_scores_in_range(text, truth):
+    sample = row(truth, "mars-vqa")
+    for completion in (text, tagged(text)):
+        reward = rewards.call("mars-vqa", completion, sample).reward
+        assert reward is not None
+        assert reward in (0, 0.25, 0.5, 1.25, 1.5)
