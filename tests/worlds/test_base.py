@@ -79,7 +79,8 @@ def test_choosing_tasks_keeps_ids_and_pictures(name):
 def test_a_slice_is_a_data_set_that_draws_nothing_yet(name):
     data = worlds.get(name).dataset(n=50)
     part = data[10:30:2]
-    assert len(part) == 10 and not data._cache.kept
+    assert len(part) == 10
+    assert not data._cache.kept
     assert [s.id for s in part] == [data[i].id for i in range(10, 30, 2)]
     assert data[-1].id == data[49].id
     with pytest.raises(IndexError):
@@ -106,7 +107,8 @@ def test_samples_are_plain(name):
         assert json.loads(json.dumps(dict(sample.metadata))) == dict(sample.metadata)
         assert tuple(sample.sources) == world.sources
         assert {s.size() for s in sample.sources.values()} == {(64, 64)}
-        assert sample.metadata["task"] in world.tasks and sample.metadata["mix"] == "hard"
+        assert sample.metadata["task"] in world.tasks
+        assert sample.metadata["mix"] == "hard"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,7 +117,9 @@ def test_gold_completions_earn_the_full_reward_and_are_short(name):
     for sample in worlds.get(name).dataset(n=120):
         completion = worlds.gold(sample)
         score = rewards.get(sample.reward).score(completion, sample)
-        assert score.correct and score.formatted and score.reward == 1.0
+        assert score.correct
+        assert score.formatted
+        assert score.reward == 1.0
         assert len(completion.split()) <= 14
 
 
@@ -150,15 +154,19 @@ def test_dice_are_portable():
     dice = Dice("night/test/hard/0/17")
     assert [dice.between(1, 6) for _ in range(8)] == [5, 1, 4, 1, 1, 4, 1, 2]
     noise = Dice("noise").noise(200, 200)
-    assert noise.dtype == np.float32 and abs(noise.mean()) < 0.02 and abs(noise.std() - 1) < 0.02
+    assert noise.dtype == np.float32
+    assert abs(noise.mean()) < 0.02
+    assert abs(noise.std() - 1) < 0.02
 
 
 def test_dice_are_fair():
     dice = Dice("fair")
     counts = np.bincount([dice.between(0, 4) for _ in range(5000)], minlength=5)
-    assert counts.min() > 900 and counts.max() < 1100
+    assert counts.min() > 900
+    assert counts.max() < 1100
     picks = [dice.weighted({"a": 0.2, "b": 0.0, "c": 0.8}) for _ in range(2000)]
-    assert abs(picks.count("a") / 2000 - 0.2) < 0.04 and "b" not in picks
+    assert abs(picks.count("a") / 2000 - 0.2) < 0.04
+    assert "b" not in picks
     firsts = np.bincount([dice.shuffled(range(4))[0] for _ in range(4000)])
     assert firsts.min() > 900
     with pytest.raises(ValueError, match="positive"):

@@ -107,4 +107,5 @@ def test_answers_are_balanced():
     for half, truths in ((h, [s.truth for s in exists if f" {h} " in s.question]) for h in worlds.night.HALVES):
         assert 0.38 < truths.count("yes") / len(truths) < 0.62, half
     cells = Counter(s.metadata["reasoning"] for s in NIGHT.dataset(n=640, tasks=["locate"]))
-    assert len(cells) == 16 and max(cells.values()) < 70
+    assert len(cells) == 16
+    assert max(cells.values()) < 70

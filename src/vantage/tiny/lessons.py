@@ -18,7 +18,8 @@ from vantage.worlds.canvas import CELLS
 STYLE = PromptStyle(label_sources=True)
 """How the shipped model expects to be asked: each source's name before its picture, then the question."""
 
-KINDS = ("nothing", "person", "poster", "lamp", "bush", "circle", "square", "triangle", "cross")
+_SHAPES = ("circle", "square", "triangle", "cross")
+KINDS = ("nothing", "person", "poster", "lamp", "bush", *_SHAPES, *(f"glass {shape}" for shape in _SHAPES))
 LEVELS = 7
 """Levels of distance, 1 to 6; 0 where an object has none."""
 IGNORED = -100
@@ -31,13 +32,15 @@ class Lesson:
     Attributes:
         prompt: token ids.
         completion: token ids of the gold completion, end-of-sequence token included.
-        views: the fused view and that of every source which is enough; uint8 (pictures, 3, 64, 64) each.
+        views: the fused view, then that of every source alone; uint8 (pictures, 3, 64, 64) each.
+        enough: which of the views show enough to answer.
         kinds, levels: what stands in every cell, indices into ``KINDS`` and levels; (16,).
     """
 
     prompt: list[int]
     completion: list[int]
     views: tuple[np.ndarray, ...]
+    enough: tuple[int, ...]
     kinds: np.ndarray
     levels: np.ndarray
 
@@ -61,17 +64,20 @@ class Teacher:
         return self._prompts[key]
 
     def lesson(self, sample: Sample) -> Lesson:
-        """One lesson; a scene is shown from a single source only where that source is enough."""
+        """One lesson."""
         pixels = {n: np.asarray(source.load()).transpose(2, 0, 1) for n, source in sample.sources.items()}
-        origins = [FUSED, *(mono(name) for name in sample.metadata["enough"])]
+        origins = [FUSED, *(mono(name) for name in sample.sources)]
+        enough = (0, *(i for i, name in enumerate(sample.sources, 1) if name in sample.metadata["enough"]))
         kinds, levels = np.zeros(len(CELLS), np.int64), np.zeros(len(CELLS), np.int64)
         for thing in sample.metadata["objects"]:
             place = CELLS.index(thing["cell"])
-            kinds[place], levels[place] = KINDS.index(thing["kind"]), thing.get("level", 0)
+            kind = f"glass {thing['kind']}" if thing.get("glass") else thing["kind"]
+            kinds[place], levels[place] = KINDS.index(kind), thing.get("level", 0)
         return Lesson(
             prompt=self.prompt(sample),
             completion=[*self._processor.tokenizer(gold(sample)).input_ids, WORDS.index(EOS)],
             views=tuple(np.stack([pixels[slot.source] for slot in view(sample, origin)]) for origin in origins),
+            enough=enough,
             kinds=kinds,
             levels=levels,
         )

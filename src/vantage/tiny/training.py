@@ -49,8 +49,10 @@ class Curriculum:
         steps: steps of the second stage; the first takes ``sight_steps``.
         batch: lessons a step.
         fresh: scenes newly drawn a step; the rest of a batch is drawn again from the last ``pool``.
-        mixes: difficulty mixes and their weights.
-        single: share of lessons shown from one source, where one is enough.
+        scenes: worlds and difficulty mixes, which take turns.
+        single: share of lessons shown from one source that is enough, where there is one.
+        blind: share of lessons shown from any one source, enough or not, so that the model keeps its form when it
+            can only guess.
         cells: weight of the cell question beside the answer.
     """
 
@@ -59,9 +61,9 @@ class Curriculum:
     batch: int = 64
     fresh: int = 32
     pool: int = 12_000
-    worlds: tuple[str, ...] = ("night", "depth", "depth")
-    mixes: tuple[str, ...] = ("easy", "balanced")
-    single: float = 0.3
+    scenes: tuple[str, ...] = ("night/easy", "depth/balanced", "depth/balanced")
+    single: float = 0.25
+    blind: float = 0.05
     cells: float = 0.3
     learning_rate: float = 2e-3
 
@@ -95,7 +97,8 @@ class Lessons:
 
     def __init__(self, teacher: Teacher, curriculum: Curriculum, seed: int) -> None:
         self._teacher, self._curriculum = teacher, curriculum
-        self._streams = [endless(worlds.get(name), mix, seed) for mix in curriculum.mixes for name in worlds.NAMES]
+        named = (scene.partition("/") for scene in curriculum.scenes)
+        self._streams = [endless(worlds.get(world), mix, seed) for world, _, mix in named]
         self._chance = torch.Generator().manual_seed(seed)
         self._pool: list[Lesson] = []
         self._drawn = 0
@@ -113,11 +116,17 @@ class Lessons:
         places = torch.randint(len(self._pool), (settings.batch,), generator=self._chance).tolist()
         dice = torch.rand(settings.batch, 2, generator=self._chance).tolist()
         lessons = [self._pool[place] for place in places]
-        views = [
-            1 + int(which * (len(lesson.views) - 1)) if alone < settings.single and len(lesson.views) > 1 else 0
-            for lesson, (alone, which) in zip(lessons, dice, strict=True)
-        ]
-        return collate(lessons, views)
+        return collate(lessons, [self._view(lesson, *throw) for lesson, throw in zip(lessons, dice, strict=True)])
+
+    def _view(self, lesson: Lesson, kind: float, which: float) -> int:
+        """The view of a lesson that two throws in [0, 1) choose."""
+        if kind < self._curriculum.blind:
+            choice: tuple[int, ...] = tuple(range(1, len(lesson.views)))
+        elif kind < self._curriculum.blind + self._curriculum.single:
+            choice = lesson.enough[1:]
+        else:
+            choice = ()
+        return choice[int(which * len(choice))] if choice else 0
 
 
 def warm_cosine(step: int, steps: int, warmup: int = 50) -> float:

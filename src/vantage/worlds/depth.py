@@ -98,7 +98,7 @@ class Depth(World):
             condition=condition,
             reasoning=f"{a.kind} {a.cell} {a.level} {b.kind} {b.cell} {b.level}",
             enough=tuple(enough),
-            objects=tuple({"kind": t.kind, "cell": t.cell, "level": t.level} for t in things),
+            objects=tuple({"kind": t.kind, "cell": t.cell, "level": t.level, "glass": t.glass} for t in things),
         )
 
     @staticmethod

@@ -160,7 +160,11 @@ def _boxes(sample: Sample, size: tuple[int, int]) -> list[tuple[float, float, fl
     except (DataError, ConfigError):
         return []
     shares = ((x1 / width, y1 / height, x2 / width, y2 / height) for x1, y1, x2, y2 in boxes)
-    return [tuple(min(1.0, max(0.0, edge)) for edge in box) for box in shares]
+    return [(_share(x1), _share(y1), _share(x2), _share(y2)) for x1, y1, x2, y2 in shares]
+
+
+def _share(edge: float) -> float:
+    return min(1.0, max(0.0, edge))
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:

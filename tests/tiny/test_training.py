@@ -1,0 +1,92 @@
+"""Training the tiny model from nothing: repeatable, saved so that plain Auto classes load it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from vantage import tiny, worlds
+from vantage.errors import ConfigError
+from vantage.tiny.lessons import IGNORED, STYLE, Teacher, collate
+
+SHORT = tiny.Curriculum(steps=2, sight_steps=2, batch=8, fresh=4, pool=16)
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def test_two_steps_give_the_same_weights_again_and_another_seed_gives_others(tmp_path):
+    reports = []
+    first = tiny.train(tmp_path / "a", SHORT, seed=3, progress=reports.append)
+    second = tiny.train(tmp_path / "b", SHORT, seed=3, progress=None)
+    other = tiny.train(tmp_path / "c", SHORT, seed=4, progress=None)
+    assert [(r.stage, r.step, r.steps) for r in reports] == [("sight", 2, 2), ("words", 2, 2)]
+    a, b, c = weights(first), weights(second), weights(other)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+def test_training_leaves_the_random_state_alone(tmp_path):
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    tiny.train(tmp_path, SHORT, progress=None)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_what_is_saved_loads_in_a_plain_python_without_vantage_or_torchvision(tmp_path):
+    folder = tiny.train(tmp_path, SHORT, progress=None)
+    code = (
+        "import sys; sys.modules['torchvision'] = None; sys.modules['vantage'] = None\n"
+        "from PIL import Image\n"
+        "from transformers import AutoModelForImageTextToText, AutoProcessor\n"
+        f"p = AutoProcessor.from_pretrained({str(folder)!r})\n"
+        f"m = AutoModelForImageTextToText.from_pretrained({str(folder)!r})\n"
+        "x = p(text=['<user> rgb <image> Is it? <bot>'], images=[Image.new('RGB', (64, 64))], return_tensors='pt')\n"
+        "assert m.generate(**x, max_new_tokens=2).shape[0] == 1\n"
+        "print(type(p).__name__, type(m).__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["LlavaProcessor", "LlavaForConditionalGeneration"]
+
+
+def test_saving_and_loading_again_changes_nothing(tmp_path):
+    model = AutoModelForImageTextToText.from_pretrained(tiny.path())
+    processor = AutoProcessor.from_pretrained(tiny.path())
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    again, before = weights(tmp_path), weights(tiny.path())
+    assert again.keys() == before.keys()
+    assert all(torch.equal(again[name], before[name]) for name in before)
+    messages = STYLE.messages(worlds.get("depth").dataset("test")[0])
+    texts = [
+        p.apply_chat_template(messages, add_generation_prompt=True)
+        for p in (processor, AutoProcessor.from_pretrained(tmp_path))
+    ]
+    assert texts[0] == texts[1]
+
+
+def test_only_completions_are_learned():
+    processor = AutoProcessor.from_pretrained(tiny.path())
+    teacher = Teacher(processor)
+    lessons = [teacher.lesson(s) for s in worlds.get("night").dataset(n=3)]
+    batch = collate(lessons, [0, 0, 0])
+    for row, lesson in enumerate(lessons):
+        learned = batch.targets[row][batch.targets[row] != IGNORED].tolist()
+        assert learned == lesson.completion
+        assert batch.targets[row, len(lesson.prompt) - 1] == lesson.completion[0]
+
+
+def test_impossible_curricula_are_refused():
+    with pytest.raises(ConfigError, match="steps must be at least 1"):
+        tiny.Curriculum(steps=0)
+    with pytest.raises(ConfigError, match="between 1 and pool"):
+        tiny.Curriculum(fresh=100, pool=10)
