@@ -20,8 +20,8 @@ from vantage.groups import FUSED, Origin
 from vantage.samples import MonoView, PromptStyle, Sample
 
 Row = dict[str, Any]
-"""One answer: ``id``, ``task``, ``reward``, ``truth``, ``origin``, ``text``, ``tokens`` (how many), ``finished`` (not
-cut off by the limit on its length), and what ``Score.record`` holds."""
+"""One answer: ``id``, ``task``, ``reward`` (its name), ``score`` (its value), ``truth``, ``origin``, ``text``,
+``tokens`` (how many), ``finished`` (not cut off by the limit on its length), and what else ``Score.record`` holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,15 +228,16 @@ def _rows(prompt: _Prompt, answer: _Answer) -> list[Row]:
     origins = [prompt.origin, *(Origin("mono", name) for name in sample.sources if len(sample.sources) == 1)]
     return [
         {
+            **score.record(),
             "id": sample.id,
             "task": str(sample.metadata.get("task", "")),
             "reward": sample.reward,
+            "score": score.reward,
             "truth": sample.truth,
             "origin": str(origin),
             "text": answer.text,
             "tokens": answer.tokens,
             "finished": answer.finished,
-            **score.record(),
         }
         for origin in origins
     ]

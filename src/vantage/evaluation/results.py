@@ -123,8 +123,7 @@ def figures(rows: Iterable[Mapping[str, Any]]) -> Figures:
     """Count what ``vantage.evaluation.evaluate`` returned as rows.
 
     Args:
-        rows: one for each sample and view, with ``id``, ``origin``, ``reward`` (its name) and what ``Score.record``
-            holds.
+        rows: one for each sample and view; see ``vantage.evaluation.evaluate.Row``.
 
     Raises:
         DataError: no fused row, a sample without one, or two rows of one sample and view.
