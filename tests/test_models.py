@@ -1,4 +1,5 @@
 import json
+import pickle
 import shutil
 from dataclasses import replace
 
@@ -76,6 +77,14 @@ def test_a_processor_loads_saves_and_loads_again(processor, tmp_path):
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert json.loads((tmp_path / "processor_config.json").read_text())["processor_class"] == type(processor).__name__
+
+
+def test_a_processor_reaches_worker_processes(processor):
+    again = pickle.loads(pickle.dumps(processor))  # noqa: S301  our own, for a worker of ours
+    assert type(again) is type(processor)
+    assert models.prompt_length(again, messages("hi", (64, 64))) == models.prompt_length(
+        processor, messages("hi", (64, 64))
+    )
 
 
 def test_the_files_of_a_published_checkpoint_load(folders, tmp_path):

@@ -95,6 +95,13 @@ def image_only_processor(class_name: str) -> type[Any]:
     return ImageOnly
 
 
+def __getattr__(name: str) -> Any:
+    # Worker processes look a processor's class up by module and name.
+    if name in IMAGE_ONLY:
+        return image_only_processor(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def load_model(
     path: str | Path,
     dtype: str | torch.dtype = "auto",

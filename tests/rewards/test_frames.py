@@ -9,7 +9,7 @@ from vantage.rewards import frames
 from vantage.rewards.frames import Frame
 from vantage.samples import Sample, Source
 
-FRAMES = ["pixel", "resized", "relative", "relative:8", "relative:1", "relative:999.5"]
+FRAMES = ["pixel", "resized", "relative", "relative:8", "relative:1", "relative:999.5", "relative:1234567.25"]
 sides = st.integers(1, 20_000)
 numbers = st.floats(-1e4, 1e4)
 

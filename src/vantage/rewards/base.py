@@ -35,7 +35,7 @@ class Score:
     def record(self) -> dict[str, Any]:
         """Plain JSON values for a log."""
         return {
-            "reward": self.reward,
+            "score": self.reward,
             "correct": self.correct,
             "formatted": self.formatted,
             "parts": dict(self.parts),

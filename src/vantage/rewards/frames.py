@@ -59,7 +59,8 @@ class Frame:
         raise ConfigError(f"{text!r} is no coordinate frame; a frame is {KNOWN}")
 
     def __str__(self) -> str:
-        return self.kind if self.kind != "relative" else f"relative:{self.extent:g}"
+        # repr() reads back as the same number; a whole one is written without its ".0".
+        return self.kind if self.kind != "relative" else f"relative:{repr(float(self.extent)).removesuffix('.0')}"
 
     def to_pixels(self, box: Box, image_size: Size, resized_size: Size | None = None) -> Box:
         """A box of this frame in pixels of the original picture.
