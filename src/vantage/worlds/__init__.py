@@ -8,12 +8,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from vantage.errors import ConfigError
 from vantage.samples import Sample
 from vantage.worlds.base import SPLITS, World, WorldDataset, answer_text, gold
 from vantage.worlds.depth import Depth
 from vantage.worlds.night import Night
-from vantage.worlds.sheet import contact_sheet
+
+if TYPE_CHECKING:
+    from vantage.worlds.sheet import contact_sheet
 
 _WORLDS: dict[str, World] = {world.name: world for world in (Night(), Depth())}
 
@@ -42,6 +46,15 @@ def find(name: str) -> Sample:
     if len(parts) != 5 or not parts[3].lstrip("-").isdigit() or not parts[4].isdigit():
         raise ConfigError(f"{name!r} names no drawn sample; ids look like 'night/test/hard/0/17'")
     return get(parts[0]).sample(parts[1], parts[2], int(parts[3]), int(parts[4]))
+
+
+def __getattr__(name: str) -> Any:
+    # Drawing scenes must not wait for the libraries that lay out pages.
+    if name == "contact_sheet":
+        from vantage.worlds.sheet import contact_sheet
+
+        return contact_sheet
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = ["NAMES", "SPLITS", "World", "WorldDataset", "answer_text", "contact_sheet", "find", "get", "gold"]
