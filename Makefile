@@ -40,7 +40,8 @@ test: $(VENV)/.installed-dev lint ## lint, check the types, run the fast tests
 	$(OFFLINE) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.installed-dev ## run the tests that train
-	$(OFFLINE) $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	@# pytest leaves with 5 where nothing carries the mark, which is no failure
+	$(OFFLINE) $(BIN)/python -m pytest -m slow $(PYTEST_ARGS) || test $$? -eq 5
 
 lint: $(VENV)/.installed-dev ## ruff and mypy, changing nothing
 	$(BIN)/ruff check
