@@ -50,13 +50,15 @@ def test_a_picture_cut_short_is_found_by_decoding(tmp_path):
     path = tmp_path / "a.png"
     Image.effect_noise((200, 200), 90).convert("RGB").save(path)
     path.write_bytes(path.read_bytes()[:20_000])
-    assert datasets.check([shown(path)]).rows == 1
-    assert "corrupt or cut short" in problems([shown(path)], decode=True)
+    rows = [row("yes"), shown(path, id="r2")]
+    assert datasets.check(rows).rows == 2
+    assert "row 'r2', source 'rgb'" in (text := problems(rows, decode=True))
+    assert "corrupt or cut short" in text
 
 
-def test_sixteen_bits_are_found_by_decoding(tmp_path):
+def test_the_first_row_is_always_decoded(tmp_path):
     Image.new("I;16", (8, 8)).save(tmp_path / "d.png")
-    assert "mode I;16 is not 8-bit" in problems([shown(tmp_path / "d.png")], decode=True)
+    assert "mode I;16 is not 8-bit" in problems([shown(tmp_path / "d.png")])
 
 
 def test_a_bomb_is_refused_undecoded(tmp_path):

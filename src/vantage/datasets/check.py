@@ -66,7 +66,8 @@ def check(
         completion: tokens kept for the completion.
         style: how a row becomes a prompt.
         anchors: also measure every single source's prompt, shown that way, as training with anchors needs.
-        decode: also decode every picture, which finds those cut short or of a mode whose meaning is unknown; slow.
+        decode: decode the pictures of every row, not of the first alone, which finds those cut short or of a mode whose
+            meaning is unknown; slow.
         progress: called after each row with how many are done, and of how many.
 
     Raises:
@@ -94,7 +95,7 @@ def check(
         except VantageError as error:
             found.append(str(error))
         else:
-            found += _row_problems(sample, sources, rewards, decode)
+            found += _row_problems(sample, sources, rewards, decode or index == 0)
             if sample.id in seen:
                 found.append(f"row {sample.id!r}: another row has the same id")
             seen.add(sample.id)
