@@ -74,7 +74,7 @@ def check(trainer: VantageTrainer) -> float:
     if not gap <= limit:
         raise EngineError(
             f"rollout and update disagree on row {sample.id!r}: log-probs of the same {len(completion)} tokens differ "
-            f"by {gap:.3g} nats on average (limit {limit:g} for {trainer.model.dtype}); training on them would be wrong. "
+            f"by {gap:.3g} nats on average (limit {limit:g} for {trainer.model.dtype}); training would be wrong. "
             "Usual causes: another attention implementation or precision in the rollout, dropout left on, a processor "
             "that does not belong to the model"
         )

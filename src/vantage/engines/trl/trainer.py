@@ -1,9 +1,10 @@
 """The TRL engine: ``GRPOTrainer`` that trains on what a method decides.
 
 The rollout phase is ours: fused rollouts and single-source anchors are spoken, scored, judged, and groups without
-signal are replaced where the method wants that. What is to be trained on then enters the stock trainer by the two doors
-through which it would have made it itself (``_generate``, ``_calculate_rewards``), and only the advantages are replaced.
-Padding, pictures, old and reference log-probs, loss, LoRA, checkpointing, vLLM, DeepSpeed and FSDP stay TRL's.
+signal are replaced where the method wants that. What is to be trained on then enters the stock trainer by the two
+doors through which it would have made it itself (``_generate``, ``_calculate_rewards``), and only the advantages are
+replaced. Padding, pictures, old and reference log-probs, loss, LoRA, checkpointing, vLLM, DeepSpeed and FSDP stay
+TRL's.
 """
 
 from __future__ import annotations
@@ -240,8 +241,7 @@ class VantageTrainer(GRPOTrainer):
             finally:
                 backend.temperature = before
             return
-        config: Any = self.generation_config
-        kwargs: Any = self.generation_kwargs
+        config, kwargs = self.generation_config, self.generation_kwargs  # type: ignore[has-type]
         plain = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "min_p": None}
         self.generation_kwargs = {**kwargs, **plain}
         self.generation_config = copy.deepcopy(config)

@@ -1,0 +1,171 @@
+"""What the trainer refuses, and when."""
+
+import math
+
+import pytest
+import torch
+
+from vantage.engines.trl import VantageTrainer, parity
+from vantage.errors import CheckpointError, ConfigError, DataError, EngineError, RewardError
+from vantage.methods import Dapo, Grpo, Mars
+from vantage.models import placeholder_ids
+from vantage.samples import PromptStyle
+
+
+def trainer(tiny_folder, night, config, method=None, **kwargs):
+    args = config(**kwargs.pop("args", {}))
+    return VantageTrainer(str(tiny_folder), method or Grpo(), args, train_dataset=night, **kwargs)
+
+
+def test_a_device_must_hold_whole_groups(tiny_folder, night, config):
+    args = config(per_device_train_batch_size=4, num_generations=4)
+    args.per_device_train_batch_size = 6  # as on each of two processes, where the total divides
+    with pytest.raises(ConfigError, match=r"6 completions.*no multiple of num_generations 4"):
+        VantageTrainer(str(tiny_folder), Grpo(), args, train_dataset=night)
+
+
+@pytest.mark.parametrize(
+    ("method", "args", "message"),
+    [
+        (Dapo(), {"loss_type": "grpo"}, "loss_type is 'grpo'.*dapo needs a loss averaged over tokens"),
+        (Grpo(), {"scale_rewards": "none"}, "scale_rewards is 'none' but the method's scale is 'group'"),
+        (Dapo(overlong_buffer=50), {}, "overlong_buffer is 50 tokens but a completion has at most 12"),
+        (Grpo(), {"multi_objective_aggregation": "normalize_then_sum"}, "only 'sum_then_normalize'"),
+        (
+            Grpo(),
+            {"save_strategy": "steps", "save_steps": 3, "steps_per_generation": 2},
+            "save_steps is 3.*between two generations",
+        ),
+        (Mars(sources=("rgb", "radar")), {}, "row 'night/train/hard/0/0'.*radar.*rgb, infrared"),
+    ],
+)
+def test_settings_that_contradict_each_other_name_both(method, args, message, tiny_folder, night, config):
+    with pytest.raises(ConfigError, match=message):
+        trainer(tiny_folder, night, config, method, args=args)
+
+
+def test_clip_higher_is_set_unless_the_user_set_it(tiny_folder, night, config):
+    assert trainer(tiny_folder, night, config, Mars(base=Dapo())).epsilon_high == 0.28
+    assert trainer(tiny_folder, night, config, Dapo(), args={"epsilon_high": 0.3}).epsilon_high == 0.3
+    assert trainer(tiny_folder, night, config, Mars()).epsilon_high == 0.2
+
+
+def test_the_users_configuration_is_left_alone(tiny_folder, night, config):
+    args = config()
+    VantageTrainer(str(tiny_folder), Dapo(), args, train_dataset=night)
+    assert args.epsilon_high is None
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(None, "sequence of vantage.Sample"), ([], "empty"), ([{"prompt": "hello"}], "first row is dict")],
+)
+def test_data_that_are_no_samples(data, message, tiny_folder, config):
+    with pytest.raises(DataError, match=message):
+        VantageTrainer(str(tiny_folder), Grpo(), config(), train_dataset=data)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_reward_that_is_no_number_names_the_row_and_the_function(bad, kind, tiny_folder, night, config):
+    def broken(completions, **_):
+        return [bad] * len(completions)
+
+    async def broken_async(completions, **_):
+        return [bad] * len(completions)
+
+    function = broken if kind == "sync" else broken_async
+    with pytest.raises(RewardError, match=rf"{function.__name__}.*row 'night/train/hard/0/\d+'"):
+        trainer(tiny_folder, night, config, reward_funcs=function).train()
+
+
+def test_an_unscored_completion_drops_out_of_the_statistics(tiny_folder, night, config, scripted, tmp_path):
+    def sometimes(completions, **_):
+        return [None if i % 4 == 0 else float(i % 4) for i in range(len(completions))]
+
+    t = scripted(VantageTrainer)(
+        str(tiny_folder), Grpo(), config(max_steps=1), train_dataset=night, reward_funcs=sometimes, parity="skip"
+    )
+    t.reward_weights = torch.tensor([0.0, 1.0])
+    t.verifier.__class__ = type("Silent", (type(t.verifier),), {"__call__": _unscored})
+    rollout = t._phase.collect([0, 1]).rollout
+    expected = torch.tensor([0.0, -1.0, 0.0, 1.0])  # of None, 1, 2, 3: the first has no advantage and counts nowhere
+    for row in rollout.advantages:
+        torch.testing.assert_close(row, expected, atol=2e-4, rtol=0)
+
+
+def _unscored(self, completions, sample, **_):
+    from vantage.rewards.base import Score
+
+    self.scores = [Score(None) for _ in completions]
+    return [None] * len(completions)
+
+
+def test_picture_placeholders_cannot_be_sampled(tiny_folder, night, config):
+    t = trainer(tiny_folder, night, config, args={"max_completion_length": 16})
+    banned = placeholder_ids(t.model.config, t._tokenizer)
+    assert t.model.config.image_token_id in banned
+    with torch.no_grad():  # a policy that wants nothing else
+        for token in banned:
+            t.model.get_output_embeddings().weight[token] *= 100
+    prompts = [PromptStyle().messages(night[0])] * 8
+    _, ids, *_ = t.stock_generate(prompts)
+    assert not {token for line in ids for token in line} & set(banned)
+
+
+def test_rollout_and_update_agree_on_a_sound_model(tiny_folder, night, config):
+    t = trainer(tiny_folder, night, config)
+    state, metrics = torch.get_rng_state(), dict(t._metrics["train"])
+    assert parity.check(t) < 1e-5
+    assert torch.equal(state, torch.get_rng_state())
+    assert dict(t._metrics["train"]) == metrics
+
+
+def test_training_is_refused_when_log_probs_differ(tiny_folder, night, config):
+    t = trainer(tiny_folder, night, config)
+    original = t._get_per_token_logps_and_entropies
+
+    def shifted(*args, **kwargs):
+        logprobs, *rest = original(*args, **kwargs)
+        return (logprobs - 0.1, *rest)
+
+    t._get_per_token_logps_and_entropies = shifted
+    with pytest.raises(EngineError, match=r"rollout and update disagree.*0\.1 nats"):
+        t.train()
+
+
+def test_training_is_refused_when_pictures_do_not_reach_the_model(tiny_folder, night, config):
+    t = trainer(tiny_folder, night, config)
+    projector = t.model.model.multi_modal_projector
+    for parameter in projector.parameters():
+        parameter.data.zero_()
+    with pytest.raises(EngineError, match="pictures do not reach the model"):
+        t.train()
+
+
+def test_training_is_refused_when_prompts_differ(tiny_folder, night, config):
+    t = trainer(tiny_folder, night, config)
+    original = t._tokenize_prompts
+
+    def corrupted(prompts):
+        ids, images, fields = original(prompts)
+        return [[*line[:-2], line[-1]] for line in ids], images, fields
+
+    t._tokenize_prompts = corrupted
+    with pytest.raises(EngineError, match="tokenise the prompt of row 'night/train/hard/0/0' differently"):
+        t.train()
+
+
+def test_a_full_disk_leaves_the_last_whole_checkpoint(tiny_folder, night, config, tmp_path, monkeypatch):
+    t = trainer(tiny_folder, night, config, args={"save_strategy": "steps", "save_steps": 1, "max_steps": 3})
+    original = VantageTrainer._save_optimizer_and_scheduler
+
+    def full(self, folder):
+        if self.state.global_step == 2:
+            raise OSError(28, "No space left on device")
+        original(self, folder)
+
+    monkeypatch.setattr(VantageTrainer, "_save_optimizer_and_scheduler", full)
+    with pytest.raises(CheckpointError, match=r"checkpoint-2 .*No space left.*last whole one is .*checkpoint-1"):
+        t.train()
+    assert sorted(p.name for p in (tmp_path / "out").glob("checkpoint-*")) == ["checkpoint-1"]

@@ -1,0 +1,117 @@
+"""A run that is killed and resumed ends bit for bit where the uninterrupted one ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.torch import load_file
+
+from vantage.engines.trl.checkpoints import last_complete
+from vantage.engines.trl.logs import trim
+
+MARS_DAPO = """
+threads: 1
+model: {path: %s, dtype: float32}
+method: {name: mars, base: {name: dapo, max_generation_batches: 2, overlong_buffer: null}}
+data: {train: "night?split=train&n=40&mix=easy", test: "night?split=test&n=8"}
+evaluation: {after: false}
+trainer:
+  max_steps: 8
+  num_generations: 4
+  per_device_train_batch_size: 8
+  gradient_accumulation_steps: 2
+  steps_per_generation: 4
+  max_completion_length: 14
+  learning_rate: 1.0e-3
+  bf16: false
+  use_cpu: true
+  gradient_checkpointing: false
+  save_steps: 4
+  save_total_limit: null
+"""
+
+
+def command(recipe, name, *more):
+    return [sys.executable, "-m", "vantage", "train", str(recipe), "--name", name, *more]
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def timeless(rows):
+    return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in rows]
+
+
+@pytest.mark.slow
+def test_kill_and_resume_equals_an_uninterrupted_run(tmp_path):
+    from vantage import tiny
+
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(MARS_DAPO % tiny.path())
+    whole = subprocess.run(command(recipe, "whole"), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert whole.returncode == 0, whole.stderr[-3000:]
+
+    killed = tmp_path / "runs" / "killed"
+    process = subprocess.Popen(
+        command(recipe, "killed"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 240
+    while process.poll() is None and time.monotonic() < deadline:
+        rows = killed / "metrics.jsonl"
+        # Past the first checkpoint, so that there is something to take back.
+        if last_complete(killed / "checkpoints") and rows.exists() and len(rows.read_text().splitlines()) >= 5:
+            break
+        time.sleep(0.02)
+    assert process.poll() is None, process.stderr.read().decode()[-3000:]
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / "summary.json").exists()
+
+    resumed = subprocess.run(
+        command(recipe, "killed", "--resume"), cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert resumed.returncode == 0, resumed.stderr[-3000:]
+    expected = tmp_path / "runs" / "whole"
+    weights, twins = (
+        load_file(expected / "model" / "model.safetensors"),
+        load_file(killed / "model" / "model.safetensors"),
+    )
+    assert weights.keys() == twins.keys()
+    assert all(weights[name].equal(twins[name]) for name in weights)
+    assert [row["step"] for row in read(killed / "metrics.jsonl")] == list(range(1, 9))
+    assert timeless(read(killed / "metrics.jsonl")) == timeless(read(expected / "metrics.jsonl"))
+    assert read(killed / "rollouts.jsonl") == read(expected / "rollouts.jsonl")
+    moved = load_file(tiny.path() / "model.safetensors")
+    assert any(not moved[name].equal(weights[name]) for name in moved), "nothing was learned"
+    again = subprocess.run(command(recipe, "whole"), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    other = subprocess.run(
+        command(recipe, "whole", "--resume", "--set", "trainer.learning_rate=0.1"),
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert other.returncode == 1
+    assert "trainer.learning_rate: 0.001, now 0.1" in other.stderr
+
+
+def test_a_checkpoint_cut_short_is_passed_over(tmp_path):
+    for step, state in ((5, '{"global_step": 5}'), (10, '{"global_st'), (20, None)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if state:
+            (folder / "trainer_state.json").write_text(state)
+    assert last_complete(tmp_path) == tmp_path / "checkpoint-5"
+    assert last_complete(tmp_path / "nowhere") is None
+
+
+def test_a_resumed_log_drops_what_will_be_written_again_and_a_torn_line(tmp_path):
+    log = tmp_path / "metrics.jsonl"
+    log.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"step": 4, "rew')
+    assert trim(log, 2) == 2
+    assert read(log) == [{"step": 1}, {"step": 2}]
+    assert trim(tmp_path / "none.jsonl", 2) == 0

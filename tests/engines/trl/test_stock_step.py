@@ -1,0 +1,73 @@
+"""With GRPO the engine takes the very step that the stock trainer takes when both are fed the same completions."""
+
+import pytest
+import torch
+from trl import GRPOTrainer
+
+from datasets import Dataset
+from vantage import rewards
+from vantage.engines.trl import VantageTrainer
+from vantage.engines.trl.rollout import completion_text
+from vantage.methods import Grpo
+from vantage.models import load_model, load_processor
+
+SETTINGS = {
+    "one update a generation": {},
+    "two updates a generation, twice": {"steps_per_generation": 2, "num_iterations": 2, "max_steps": 4},
+    "accumulated": {"gradient_accumulation_steps": 2},
+    "loss averaged over completions, with KL": {"loss_type": "grpo", "beta": 0.04},
+    "dr grpo": {"loss_type": "dr_grpo", "scale_rewards": "none"},
+    "batch std, checkpointed": {"scale_rewards": "batch", "gradient_checkpointing": True},
+}
+
+
+def weights(trainer):
+    return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+
+
+def history(trainer):
+    keys = ("loss", "grad_norm", "entropy", "reward", "kl")
+    return [{k: float(log[k]) for k in keys if k in log} for log in trainer.state.log_history if "loss" in log]
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_grpo_takes_the_stock_trainers_step(settings, tiny_folder, night, config, scripted):
+    samples = [night[i] for i in range(8)]
+    stock_rows = Dataset.from_list(
+        [
+            {
+                "prompt": [{"role": "user", "content": s.question}],
+                "images": [source.load() for source in s.sources.values()],
+                "index": i,
+            }
+            for i, s in enumerate(samples)
+        ]
+    )
+
+    def reward(completions, index, **_):
+        texts = [completion_text(c) for c in completions]
+        return [rewards.call(samples[i].reward, t, samples[i]).reward for t, i in zip(texts, index, strict=True)]
+
+    def model():
+        torch.manual_seed(0)
+        return load_model(tiny_folder, dtype="float32")
+
+    processor = load_processor(tiny_folder)
+    stock = scripted(GRPOTrainer)(
+        model(), reward, config(**settings), train_dataset=stock_rows, processing_class=processor
+    )
+    stock.train()
+    method = Grpo(scale=settings.get("scale_rewards", "group"))
+    ours = scripted(VantageTrainer)(
+        model(), method, config(**settings), train_dataset=samples, processing_class=processor
+    )
+    start = weights(ours)
+    ours.train()
+
+    expected, found = weights(stock), weights(ours)
+    assert any(not torch.equal(start[name], expected[name]) for name in expected), "the stock trainer learned nothing"
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=1e-7, msg=name)
+    assert len(history(ours)) == len(history(stock))
+    for mine, theirs in zip(history(ours), history(stock), strict=True):
+        assert {k: mine[k] for k in theirs} == pytest.approx(theirs, abs=1e-5)
