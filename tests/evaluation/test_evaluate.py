@@ -1,17 +1,19 @@
 """Evaluation of a real, untrained model against a loop that does one thing at a time, and of scripted answers."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image
 
+from tiny_qwen import build_tiny_qwen
 from vantage import worlds
 from vantage.errors import ConfigError, DataError
 from vantage.evaluation import evaluate, write_rows
-from vantage.groups import FUSED, mono
-from vantage.models import placeholder_ids
-from vantage.samples import PromptStyle, Sample
+from vantage.groups import FUSED, Origin, mono
+from vantage.models import load_model, load_processor, placeholder_ids
+from vantage.samples import PromptStyle, Sample, Source
 from vantage.tiny.architecture import build_model, build_processor
 
 STYLE = PromptStyle()
@@ -61,7 +63,7 @@ def say(answer: str) -> str:
 
 
 def one_at_a_time(model, processor, item: Sample, origin, view: str, limit: int) -> str:
-    """Greedy decoding with neither batch, padding nor cache."""
+    """Greedy decoding with neither batch, padding nor cache: the whole prompt anew for every token."""
     inputs = processor.apply_chat_template(
         [STYLE.messages(item, origin, view)],
         add_generation_prompt=True,
@@ -69,12 +71,15 @@ def one_at_a_time(model, processor, item: Sample, origin, view: str, limit: int)
         return_dict=True,
         return_tensors="pt",
     )
-    pixels, ids = inputs["pixel_values"], inputs["input_ids"]
+    ids = inputs["input_ids"]
+    pictures = {name: inputs[name] for name in ("pixel_values", "image_grid_thw") if name in inputs}
     banned = placeholder_ids(model.config, processor.tokenizer)
     said: list[int] = []
     with torch.no_grad():
         while len(said) < limit and (not said or said[-1] != processor.tokenizer.eos_token_id):
-            logits = model(input_ids=ids, pixel_values=pixels, use_cache=False).logits[0, -1]
+            # Families that place tokens in two dimensions read from these which tokens are patches.
+            kinds = {"mm_token_type_ids": (ids == model.config.image_token_id).int()} if len(pictures) > 1 else {}
+            logits = model(input_ids=ids, **pictures, **kinds, use_cache=False).logits[0, -1]
             logits[banned] = -torch.inf
             said.append(int(logits.argmax()))
             ids = torch.cat([ids, torch.tensor([[said[-1]]])], dim=1)
@@ -89,6 +94,18 @@ def test_batches_say_what_one_at_a_time_says(model, processor, view: str):
         for origin in (FUSED, *(mono(name) for name in item.sources)):
             (row,) = (row for row in rows if row["id"] == item.id and row["origin"] == str(origin))
             assert row["text"] == one_at_a_time(model, processor, item, origin, view, 6)
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+def test_families_with_another_picture_layout(tmp_path, family: str):
+    folder = build_tiny_qwen(tmp_path / "qwen", family)
+    model, processor = load_model(folder), load_processor(folder)
+    samples = [sample("a", "rgb", "infrared"), sample("bb", "page")]
+    samples.append(replace(samples[1], id="wide", sources={"page": Source(Image.new("RGB", (140, 56), (9, 90, 200)))}))
+    _, rows = evaluate(model, processor, samples, style=STYLE, mono="drop", max_new_tokens=5, batch_size=3)
+    for row in rows:
+        (item,) = (item for item in samples if item.id == row["id"])
+        assert row["text"] == one_at_a_time(model, processor, item, Origin.parse(row["origin"]), "drop", 5)
 
 
 def test_the_size_of_a_batch_changes_nothing(model, processor):
