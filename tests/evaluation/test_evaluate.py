@@ -231,7 +231,7 @@ def test_a_tokenizer_that_cannot_pad_is_an_error(model, processor):
 
 
 def test_rows_are_written_one_a_line(tmp_path):
-    rows = [{"id": "a", "text": "größer\nals"}, {"id": "b", "text": ""}]
+    rows = [{"id": "a", "text": "größer\nals"}, {"id": "b", "text": "half \ud83d"}]
     write_rows(tmp_path / "deep" / "rows.jsonl", iter(rows))
     lines = (tmp_path / "deep" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == rows

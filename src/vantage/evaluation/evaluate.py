@@ -116,11 +116,14 @@ def evaluate(
 
 
 def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line, the whole file or nothing."""
+    """Write one JSON object a line, the whole file or nothing.
+
+    Half of a surrogate pair, which no file can hold, is written as its JSON escape.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".part")
-    with draft.open("w", encoding="utf-8") as file:
+    with draft.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     draft.replace(path)
 
