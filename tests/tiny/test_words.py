@@ -74,7 +74,7 @@ def test_lessons_hold_the_ids_and_pixels_that_the_processor_gives(name):
         for origin, shown in zip([FUSED, *map(mono, sample.sources)], lesson.views, strict=True):
             encoded = encode([sample], origin=origin)
             assert encoded["input_ids"][0].tolist() == lesson.prompt
-            assert torch.equal(encoded["pixel_values"], normalise(shown))
+            assert torch.equal(encoded["pixel_values"], normalise(lesson.pixels[list(shown)]))
 
 
 def test_prompts_of_one_batch_are_padded_on_the_left():

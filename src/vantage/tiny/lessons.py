@@ -32,14 +32,16 @@ class Lesson:
     Attributes:
         prompt: token ids.
         completion: token ids of the gold completion, end-of-sequence token included.
-        views: the fused view, then that of every source alone; uint8 (pictures, 3, 64, 64) each.
+        pixels: every source's picture; uint8 (S, 3, 64, 64).
+        views: the fused view, then that of every source alone: which source each slot shows.
         enough: which of the views show enough to answer.
         kinds, levels: what stands in every cell, indices into ``KINDS`` and levels; (16,).
     """
 
     prompt: list[int]
     completion: list[int]
-    views: tuple[np.ndarray, ...]
+    pixels: np.ndarray
+    views: tuple[tuple[int, ...], ...]
     enough: tuple[int, ...]
     kinds: np.ndarray
     levels: np.ndarray
@@ -65,7 +67,8 @@ class Teacher:
 
     def lesson(self, sample: Sample) -> Lesson:
         """One lesson."""
-        pixels = {n: np.asarray(source.load()).transpose(2, 0, 1) for n, source in sample.sources.items()}
+        order = list(sample.sources)
+        pixels = np.stack([np.asarray(source.load()).transpose(2, 0, 1) for source in sample.sources.values()])
         origins = [FUSED, *(mono(name) for name in sample.sources)]
         enough = (0, *(i for i, name in enumerate(sample.sources, 1) if name in sample.metadata["enough"]))
         kinds, levels = np.zeros(len(CELLS), np.int64), np.zeros(len(CELLS), np.int64)
@@ -76,7 +79,8 @@ class Teacher:
         return Lesson(
             prompt=self.prompt(sample),
             completion=[*self._processor.tokenizer(gold(sample)).input_ids, WORDS.index(EOS)],
-            views=tuple(np.stack([pixels[slot.source] for slot in view(sample, origin)]) for origin in origins),
+            pixels=pixels,
+            views=tuple(tuple(order.index(slot.source) for slot in view(sample, origin)) for origin in origins),
             enough=enough,
             kinds=kinds,
             levels=levels,
@@ -118,7 +122,7 @@ def collate(lessons: Sequence[Lesson], views: Sequence[int]) -> Batch:
     return Batch(
         ids=ids,
         targets=targets,
-        pixels=normalise(np.concatenate([lesson.views[v] for lesson, v in zip(lessons, views, strict=True)])),
+        pixels=normalise(np.concatenate([x.pixels[list(x.views[v])] for x, v in zip(lessons, views, strict=True)])),
         kinds=torch.from_numpy(np.stack([lesson.kinds for lesson in lessons])),
         levels=torch.from_numpy(np.stack([lesson.levels for lesson in lessons])),
     )

@@ -25,6 +25,7 @@ from vantage.tiny.lessons import IGNORED, KINDS, LEVELS, Batch, Lesson, Teacher,
 from vantage.tiny.vocabulary import IMAGE, WORDS
 
 CELL_LAYER = 2
+"""After which layer of the text model the cell question is asked; the layers after it can use what it taught."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +49,21 @@ class Curriculum:
     Attributes:
         steps: steps of the second stage; the first takes ``sight_steps``.
         batch: lessons a step.
-        fresh: scenes newly drawn a step; the rest of a batch is drawn again from the last ``pool``.
-        scenes: worlds and difficulty mixes, which take turns.
+        fresh: scenes newly drawn a step.
+        pool: scenes kept, the latest ones; a batch is chosen from them, so that a scene is drawn once and seen often.
+        scenes: worlds and difficulty mixes, which take turns; naming one again gives it another turn.
         single: share of lessons shown from one source that is enough, where there is one.
         blind: share of lessons shown from any one source, enough or not, so that the model keeps its form when it
             can only guess.
         cells: weight of the cell question beside the answer.
     """
 
-    steps: int = 1500
+    steps: int = 600
     sight_steps: int = 300
     batch: int = 64
     fresh: int = 32
-    pool: int = 12_000
-    scenes: tuple[str, ...] = ("night/easy", "depth/balanced", "depth/balanced")
+    pool: int = 6_000
+    scenes: tuple[str, ...] = ("night/easy", "depth/balanced", "depth/balanced", "depth/balanced")
     single: float = 0.25
     blind: float = 0.05
     cells: float = 0.3
@@ -97,8 +99,8 @@ class Lessons:
 
     def __init__(self, teacher: Teacher, curriculum: Curriculum, seed: int) -> None:
         self._teacher, self._curriculum = teacher, curriculum
-        named = (scene.partition("/") for scene in curriculum.scenes)
-        self._streams = [endless(worlds.get(world), mix, seed) for world, _, mix in named]
+        named = {scene: scene.partition("/") for scene in curriculum.scenes}
+        self._streams = {scene: endless(worlds.get(world), mix, seed) for scene, (world, _, mix) in named.items()}
         self._chance = torch.Generator().manual_seed(seed)
         self._pool: list[Lesson] = []
         self._drawn = 0
@@ -107,11 +109,9 @@ class Lessons:
         """The next batch: draw a few fresh scenes, then choose from the pool."""
         settings = self._curriculum
         for _ in range(settings.fresh if self._pool else max(settings.fresh, settings.batch)):
-            sample = next(self._streams[self._drawn % len(self._streams)])
-            if len(self._pool) < settings.pool:
-                self._pool.append(self._teacher.lesson(sample))
-            else:
-                self._pool[self._drawn % settings.pool] = self._teacher.lesson(sample)
+            sample = next(self._streams[settings.scenes[self._drawn % len(settings.scenes)]])
+            place = self._drawn % settings.pool
+            self._pool[place : place + 1] = [self._teacher.lesson(sample)]
             self._drawn += 1
         places = torch.randint(len(self._pool), (settings.batch,), generator=self._chance).tolist()
         dice = torch.rand(settings.batch, 2, generator=self._chance).tolist()
