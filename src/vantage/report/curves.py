@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,7 +22,8 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
 )  # fmt: skip
 BLACK, GREY = "#222222", "#777777"
 SOURCE_COLOURS = (ORANGE, PURPLE, SKY, YELLOW, BLUE, GREEN)
-TIME_COLOURS = {"rollout": BLUE, "anchors": ORANGE, "vision": PURPLE, "reward": GREEN, "update": SKY}
+TIME_COLOURS = {"rollout": BLUE, "anchors": ORANGE, "reward": GREEN, "update": SKY}
+"""The parts of a step, which add up to it. The vision encoder runs within several of them."""
 
 LINE, RAW_ALPHA = 1.8, 0.22
 SMOOTH_FROM = 20
@@ -121,7 +122,7 @@ def plot(metrics_jsonl: str | Path, out_png: str | Path, title: str) -> Path:
         raise DataError(f"{metrics_jsonl}: nothing to draw; of {known} there is none")
     columns = min(len(panels), 3 if len(panels) != 4 else 2)
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(5.0 * columns, 0.7 + 3.5 * rows), dpi=150, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(5.0 * columns, 0.7 + 3.9 * rows), dpi=150, layout="constrained", facecolor="white")
     figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold", color=BLACK)
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
     for place, panel in enumerate(panels, start=1):
@@ -150,9 +151,13 @@ def _line(axes: Axes, metrics: Metrics, column: np.ndarray | None, label: str, c
         drawn = smooth(column, len(column) / SMOOTH_SHARE)
     # A curve that is logged every few steps would be invisible as a line with gaps.
     known = np.isfinite(drawn)
-    marker = "o" if known.sum() < SMOOTH_FROM else ""
-    axes.plot(metrics.step[known], drawn[known], color=colour, label=label, marker=marker, markersize=3, **style)
+    steps, marker = metrics.step[known], _marker(drawn)
+    axes.plot(steps, drawn[known], color=colour, label=label, marker=marker, markersize=3, **style)
     return drawn
+
+
+def _marker(values: np.ndarray) -> str:
+    return "o" if np.isfinite(values).sum() < SMOOTH_FROM else ""
 
 
 def _draw_reward(axes: Axes, metrics: Metrics) -> None:
@@ -216,23 +221,33 @@ def _draw_lengths(axes: Axes, metrics: Metrics) -> None:
 
 
 def _draw_time(axes: Axes, metrics: Metrics) -> None:
-    parts = {name: np.nan_to_num(column) for name, column in metrics.below("time").items() if name in TIME_COLOURS}
-    parts = {name: parts[name] for name in TIME_COLOURS if name in parts}
-    total = cast(np.ndarray, sum(parts.values()))
-    smoothed = [
-        smooth(column, len(column) / SMOOTH_SHARE) if len(total) >= SMOOTH_FROM else column for column in parts.values()
-    ]
-    labels = [f"{name}, {100 * column.sum() / max(total.sum(), 1e-12):.0f} %" for name, column in parts.items()]
-    colours = [TIME_COLOURS[name] for name in parts]
-    if len(total) == 1:
-        bottom = 0.0
-        for column, label, colour in zip(smoothed, labels, colours, strict=True):
-            axes.bar(metrics.step, column, bottom=bottom, width=0.5, color=colour, alpha=0.75, label=label)
-            bottom += float(column[0])
-    else:
-        axes.stackplot(metrics.step, smoothed, labels=labels, colors=colours, alpha=0.75, linewidth=0)
+    width = len(metrics.step) / SMOOTH_SHARE if len(metrics.step) >= SMOOTH_FROM else 0.0
+    logged = {name: np.nan_to_num(column) for name, column in metrics.below("time").items()}
+    parts = {name: logged[name] for name in TIME_COLOURS if name in logged}
+    total = sum(float(column.sum()) for column in parts.values())
+    bottom = np.zeros(len(metrics.step))
+    for name, column in parts.items():
+        top = bottom + smooth(column, width)
+        _band(axes, metrics.step, bottom, top, _share_of(name, column, total), TIME_COLOURS[name])
+        bottom = top
+    if "vision" in logged:
+        label = _share_of("vision encoder, within these", logged["vision"], total)
+        drawn = smooth(logged["vision"], width)
+        style: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2, "marker": _marker(drawn), "markersize": 3}
+        axes.plot(metrics.step, drawn, color=BLACK, label=label, **style)
     # The first step often loads and compiles; it is drawn, but does not set the scale.
-    axes.set_ylim(0, max(1.15 * float(np.percentile(total, 95)), 1e-9))
+    axes.set_ylim(0, max(1.15 * float(np.percentile(bottom, 95)), 1e-9))
+
+
+def _band(axes: Axes, steps: np.ndarray, low: np.ndarray, high: np.ndarray, label: str, colour: str) -> None:
+    if len(steps) == 1:
+        axes.bar(steps, high - low, bottom=low, width=0.5, color=colour, alpha=0.75, label=label)
+    else:
+        axes.fill_between(steps, low, high, color=colour, alpha=0.75, linewidth=0, label=label)
+
+
+def _share_of(name: str, column: np.ndarray, total: float) -> str:
+    return f"{name}, {100 * float(column.sum()) / total:.0f} %" if total > 0 else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,20 +318,30 @@ def _dress(axes: Axes, title: str, about: str, metrics: Metrics) -> None:
         color=BLACK,
         va="bottom",
     )
-    axes.set_xlabel("step", fontsize=8.5, color=GREY)
+    # Beside the last number, so that the legend has the room below.
+    axes.set_xlabel("step", fontsize=8.5, color=GREY, loc="right", labelpad=1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
     first, last = float(metrics.step[0]), float(metrics.step[-1])
     axes.set_xlim((first, last) if last > first else (first - 1, first + 1))
 
 
 def _explain(axes: Axes) -> None:
-    """A legend over both of a panel's axes, where it hides least."""
+    """A legend over both of a panel's axes, below the panel, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
-    twins = [twin for twin in axes.get_shared_x_axes().get_siblings(axes) if twin is not axes]
-    for twin in twins:
-        more = twin.get_legend_handles_labels()
-        handles, labels = handles + more[0], labels + more[1]
-    legend = axes.legend(handles, labels, fontsize=8, framealpha=0.85, edgecolor="none", labelcolor=BLACK)
-    if twins:
-        legend.set_loc("upper center")  # the default, "best", does not see the curves of a second axis
-    legend.set_zorder(10)
+    for twin in axes.get_shared_x_axes().get_siblings(axes):
+        if twin is not axes:
+            more = twin.get_legend_handles_labels()
+            handles, labels = handles + more[0], labels + more[1]
+    axes.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(-0.01, -0.13),
+        ncols=3 if sum(map(len, labels)) < 45 else 2,
+        fontsize=8,
+        frameon=False,
+        labelcolor=BLACK,
+        borderaxespad=0,
+        columnspacing=1.4,
+        handlelength=1.6,
+    )
