@@ -12,8 +12,12 @@ from torch import nn
 from transformers import PreTrainedModel
 
 
+PHASES = ("rollout", "anchors", "vision", "reward", "update")
+"""What a step consists of; ``vision`` is the vision tower's forward passes, in rollout and update alike."""
+
+
 class Clock:
-    """Seconds by phase since they were last taken.
+    """Seconds by phase since they were last taken. Phases are disjoint: what an inner one takes, the outer one loses.
 
     On an accelerator kernels run behind the program, so every boundary waits for the device.
     """
@@ -21,6 +25,7 @@ class Clock:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._seconds: dict[str, float] = defaultdict(float)
+        self._open: list[str] = []
 
     def now(self) -> float:
         """Seconds of a steady clock once the device has caught up."""
@@ -32,14 +37,18 @@ class Clock:
     def phase(self, name: str) -> Iterator[None]:
         """Count what runs inside towards ``name``."""
         start = self.now()
+        self._open.append(name)
         try:
             yield
         finally:
-            self._seconds[name] += self.now() - start
+            self._open.pop()
+            self.add(name, self.now() - start)
 
     def add(self, name: str, seconds: float) -> None:
-        """Count seconds measured elsewhere."""
+        """Count seconds towards ``name`` and no longer towards the phase around it."""
         self._seconds[name] += seconds
+        if self._open:
+            self._seconds[self._open[-1]] -= seconds
 
     def take(self) -> dict[str, float]:
         """The seconds so far, and start again from zero."""
@@ -59,7 +68,7 @@ def vision_tower(model: PreTrainedModel) -> nn.Module | None:
 
 
 def time_vision(model: PreTrainedModel, clock: Clock) -> None:
-    """Count the forward passes of the vision tower, in rollout and update alike, towards ``vision``."""
+    """Count the forward passes of the vision tower towards ``vision``."""
     tower = vision_tower(model)
     if tower is None:
         return

@@ -39,11 +39,10 @@ class RichProgress(TrainerCallback):
         """Say how the step went."""
         if self._bar is None or not logs or "reward" not in logs:
             return
-        note = describe(logs)
-        self._bar.update(self._task, completed=state.global_step, note=note)
+        self._bar.update(self._task, completed=state.global_step, note=f"reward {logs['reward']:.2f}")
         tenth = max(1, state.max_steps // 10)
         if state.global_step % tenth == 0 or state.global_step == 1:
-            self._bar.print(f"step {state.global_step:>4}  {note}")
+            self._bar.print(f"step {state.global_step:>4}  {describe(logs)}", highlight=False)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, is_peft_model
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 from trl import GRPOConfig, GRPOTrainer
@@ -24,7 +24,7 @@ from trl import GRPOConfig, GRPOTrainer
 from datasets import Dataset
 from vantage.engines.trl import settings
 from vantage.engines.trl.checkpoints import save_whole
-from vantage.engines.trl.clock import Clock, time_vision
+from vantage.engines.trl.clock import PHASES, Clock, time_vision
 from vantage.engines.trl.logs import RolloutLog
 from vantage.engines.trl.parity import ParityCheck
 from vantage.engines.trl.phase import Collected, RolloutPhase, flags
@@ -281,18 +281,29 @@ class VantageTrainer(GRPOTrainer):
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """One micro-step; at the end of an optimizer step its time split is noted."""
-        start = self.clock.now()
-        loss = super().training_step(model, inputs, num_items_in_batch)
-        self.clock.add("step", self.clock.now() - start)
+        with self.clock.phase("update"):
+            loss = super().training_step(model, inputs, num_items_in_batch)
         if self._step % self.current_gradient_accumulation_steps == 0:
             seconds = self.clock.take()
-            phases = {name: seconds.get(name, 0.0) for name in ("rollout", "anchors", "reward", "vision", "step")}
-            phases["update"] = phases["step"] - phases["rollout"] - phases["anchors"] - phases["reward"]
-            self._note({f"time/{name}": value for name, value in phases.items()})
+            for name in PHASES:
+                self._note({f"time/{name}": seconds.get(name, 0.0)})
+            self._note({"time/step": sum(seconds.values())})
             if not self._metrics["train"]["reward"]:
                 # An update that reuses the last generation is described by that generation's figures.
                 self._note(self._figures)
         return loss
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load every weight of a checkpoint, or fail.
+
+        The stock trainer matches names of the file with names in memory and passes over what does not match. Families
+        whose files keep older names (LLaVA, Qwen-VL) would so resume from the weights that training began with.
+        """
+        target = self.model if model is None else model
+        if is_peft_model(target) or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        target.load_state_dict(load_model(resume_from_checkpoint).state_dict())
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         with save_whole(Path(self._get_output_dir(trial=trial)), self.state.global_step, self.accelerator):
