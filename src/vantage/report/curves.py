@@ -22,8 +22,8 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
 )  # fmt: skip
 BLACK, GREY = "#222222", "#777777"
 SOURCE_COLOURS = (ORANGE, PURPLE, SKY, YELLOW, BLUE, GREEN)
-TIME_COLOURS = {"rollout": BLUE, "anchors": ORANGE, "reward": GREEN, "update": SKY}
-"""The parts of a step, which add up to it. The vision encoder runs within several of them."""
+TIME_COLOURS = {"rollout": BLUE, "anchors": ORANGE, "vision": PURPLE, "reward": GREEN, "update": SKY}
+"""The parts of a step, which add up to it."""
 
 LINE, RAW_ALPHA = 1.8, 0.22
 SMOOTH_FROM = 20
@@ -230,11 +230,6 @@ def _draw_time(axes: Axes, metrics: Metrics) -> None:
         top = bottom + smooth(column, width)
         _band(axes, metrics.step, bottom, top, _share_of(name, column, total), TIME_COLOURS[name])
         bottom = top
-    if "vision" in logged:
-        label = _share_of("vision encoder, within these", logged["vision"], total)
-        drawn = smooth(logged["vision"], width)
-        style: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2, "marker": _marker(drawn), "markersize": 3}
-        axes.plot(metrics.step, drawn, color=BLACK, label=label, **style)
     # The first step often loads and compiles; it is drawn, but does not set the scale.
     axes.set_ylim(0, max(1.15 * float(np.percentile(bottom, 95)), 1e-9))
 
