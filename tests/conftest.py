@@ -1,6 +1,8 @@
-"""What holds for every test: no network, and no drawing on a screen."""
+"""What holds for every test: no network, no drawing on a screen, and shapes that are what their annotations say."""
 
 import os
+
+from jaxtyping import install_import_hook
 
 # Before any test imports a library that reads them.
 for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
@@ -9,3 +11,6 @@ for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# Checks every call of a method against the shapes that it writes down. Here, before any test imports a method.
+install_import_hook("vantage.methods", "beartype.beartype")

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Literal
 
 from jaxtyping import Float, Int
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from vantage.errors import ConfigError
@@ -62,6 +62,13 @@ class Dapo(Method):
     """Length over which the punishment sets in: tokens, or a fraction of the limit when below 1; null for none."""
     overlong_penalty: float = Field(default=1.0, ge=0)
     """Punishment at the limit."""
+
+    @field_validator("overlong_buffer")
+    @classmethod
+    def _whole(cls, value: float | None) -> float | None:
+        if value is not None and value >= 1 and value != int(value):
+            raise ValueError(f"{value} is neither a whole number of tokens nor a fraction below 1")
+        return value
 
     def decide(self, rewards: Rewards, seed: int) -> Decision:
         """GRPO's decision; groups without signal are the engine's to replace."""

@@ -27,7 +27,7 @@ from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from vantage.errors import ConfigError
@@ -102,7 +102,7 @@ class Mars(Method):
     """How the single-source answers are decoded; the paper's are greedy."""
     weight: float = Field(default=1.0, ge=0)
     """How often an anchor counts in the statistics against a fused rollout."""
-    sources: tuple[str, ...] | None = None
+    sources: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Which sources anchor; all of a sample's by default."""
     shuffled: bool = False
     """Control: each group is anchored by the answers of another group of the same step."""
@@ -110,6 +110,13 @@ class Mars(Method):
     """What a sample with one source is: an error, or plain GRPO (its fused answer is its single-source answer)."""
     eps: float = Field(default=1e-6, gt=0)
     """Added to the std."""
+
+    @field_validator("sources")
+    @classmethod
+    def _once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and len(set(value)) != len(value):
+            raise ValueError(f"a source is named twice in {', '.join(value)}")
+        return value
 
     def speakers(self, sources: Sequence[str]) -> tuple[Speaker, ...]:
         """One answer from each anchoring source alone."""

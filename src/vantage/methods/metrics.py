@@ -42,8 +42,10 @@ def group_metrics(
     metrics = {"groups/silent": 1.0 - decision.signal().double().mean().item()}
     if not sources:
         return metrics
-    all_wrong = torch.where(correct_fused.isnan(), 0.0, correct_fused).amax(1) == 0
-    all_right = torch.where(correct_fused.isnan(), 1.0, correct_fused).amin(1) == 1
+    scored = ~correct_fused.isnan()
+    # A group of which nothing could be scored is neither.
+    all_wrong = ((correct_fused == 0) | ~scored).all(1) & scored.any(1)
+    all_right = ((correct_fused == 1) | ~scored).all(1) & scored.any(1)
     metrics["groups/revived_wrong"] = (all_wrong & (correct_mono == 1).any(1)).double().mean().item()
     metrics["groups/revived_right"] = (all_right & (correct_mono == 0).any(1)).double().mean().item()
     metrics["gain"] = _mean(information_gain(rewards.fused, rewards.mono))
