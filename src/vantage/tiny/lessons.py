@@ -66,7 +66,7 @@ class Teacher:
         return self._prompts[key]
 
     def lesson(self, sample: Sample) -> Lesson:
-        """One lesson."""
+        """A sample with its gold completion and what stands in its cells, from its metadata."""
         order = list(sample.sources)
         pixels = np.stack([np.asarray(source.load()).transpose(2, 0, 1) for source in sample.sources.values()])
         origins = [FUSED, *(mono(name) for name in sample.sources)]
