@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vantage.errors import DataError, PictureError
 from vantage.groups import FUSED, Origin
@@ -26,13 +26,24 @@ MAX_PIXELS = 64_000_000
 
 _EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
 
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by the EXIF orientation that a camera wrote; 5 to 8 swap width and height."""
+
 MonoView = Literal["fill", "drop"]
 """How a single source is shown: ``fill`` puts it in every slot (the paper's way), ``drop`` keeps its slot only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One picture of a scene.
+    """One picture of a scene, upright: an EXIF orientation is applied, as image viewers and OpenCV do.
 
     Args:
         image: a file, or a picture in memory.
@@ -56,7 +67,8 @@ class Source:
             PictureError: the file is missing, is no picture, or holds more than ``MAX_PIXELS``.
         """
         with self._open() as image:
-            return image.size
+            width, height = image.size
+            return (height, width) if _orientation(image) >= 5 else (width, height)
 
     def load(self) -> Image.Image:
         """Decode to 8-bit RGB at full size.
@@ -71,8 +83,10 @@ class Source:
                     f"{self.ref}: mode {image.mode} is not 8-bit; say how its values become grey levels by converting "
                     "it before it enters a sample"
                 )
+            orientation = _orientation(image)
             try:
-                return image.convert("RGB") if image.mode != "RGB" else image.copy()
+                loaded = image.convert("RGB") if image.mode != "RGB" else image.copy()
+                return loaded.transpose(_UPRIGHT[orientation]) if orientation > 1 else loaded
             except (OSError, SyntaxError, ValueError) as error:
                 raise PictureError(f"{self.ref}: the picture is corrupt or cut short ({error})") from error
 
@@ -94,6 +108,15 @@ class Source:
         if width * height > MAX_PIXELS:
             raise PictureError(f"{self.ref}: {width}x{height} is more than {MAX_PIXELS:,} pixels; refused undecoded")
         return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 where there is none; read without decoding the picture."""
+    if image.format == "TIFF":
+        return 1  # Pillow turns TIFF itself
+    # The method of the base class: that of PNG decodes the picture to look behind it.
+    orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+    return orientation if orientation in _UPRIGHT else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +219,8 @@ class PromptStyle:
         for slot in view(sample, origin, mono):
             if self.label_sources:
                 content.append({"type": "text", "text": slot.label})
-            loaded = pictures[slot.source] if pictures else sample.source(slot.source).load()
+            known = pictures.get(slot.source) if pictures else None
+            loaded = sample.source(slot.source).load() if known is None else known
             content.append({"type": "image", "image": loaded})
         question = f"{sample.question}\n{self.instruction}" if self.instruction else sample.question
         content.append({"type": "text", "text": question})

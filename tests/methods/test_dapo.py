@@ -3,9 +3,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from methods import oracles
 from pydantic import ValidationError
 
+from methods import oracles
 from vantage.errors import ConfigError
 from vantage.methods import Dapo, Rewards
 from vantage.methods.dapo import overlong_penalty

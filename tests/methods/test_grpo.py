@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from methods import oracles
 
+from methods import oracles
 from vantage.errors import ConfigError
 from vantage.methods import Grpo, Rewards
 from vantage.methods.grpo import advantages

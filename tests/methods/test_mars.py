@@ -5,9 +5,9 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from methods import oracles
 from pydantic import ValidationError
 
+from methods import oracles
 from vantage.errors import ConfigError
 from vantage.groups import mono
 from vantage.methods import Dapo, Grpo, Mars, Rewards, grpo
