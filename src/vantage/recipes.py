@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import platform
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from vantage.datasets import DataSpec
+from vantage.datasets import DataSpec, names
 from vantage.errors import ConfigError
 from vantage.methods import AnyMethod
 from vantage.samples import PromptStyle
@@ -56,7 +57,13 @@ class Data(_Section):
     @field_validator("train", "test", mode="before")
     @classmethod
     def _parse(cls, value: object) -> object:
-        return DataSpec.parse(value) if isinstance(value, str) else value
+        spec = DataSpec.parse(value) if isinstance(value, str) else value
+        if isinstance(spec, dict) and "name" not in spec:
+            raise ValueError(f"a data set needs a name, one of {', '.join(names())}")
+        name = spec.name if isinstance(spec, DataSpec) else spec.get("name") if isinstance(spec, dict) else None
+        if isinstance(name, str) and name not in names():
+            raise ValueError(f"no data set is called {name!r}; {_nearest(name, names())}")
+        return spec
 
 
 class Prompt(_Section):
@@ -114,8 +121,7 @@ class Recipe(_Section):
     def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
         from vantage.engines.trl.config import check_keys
 
-        check_keys(value)
-        return value
+        return check_keys(value)
 
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -130,9 +136,11 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """
     file = find(path)
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = _read(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not YAML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{file} must hold a mapping of settings, got {type(content).__name__}")
     for override in overrides:
@@ -180,7 +188,7 @@ def dump(recipe: Recipe) -> str:
     """YAML of the recipe with every default written out and the versions that it runs with; reads back as itself."""
     content = recipe.model_dump(mode="json")
     content["environment"] = environment()
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def environment() -> dict[str, str]:
@@ -218,47 +226,114 @@ def _override(content: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise ConfigError(f"--set takes key=value, got {override!r}")
     try:
-        value = yaml.safe_load(text)
+        value = _read(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {key}: {text!r} is not a YAML value: {error}") from error
+        reason = getattr(error, "problem", None) or error
+        raise ConfigError(f"--set {key}: {text!r} is not a YAML value: {reason}") from error
     *parents, last = key.split(".")
     place: Any = content
-    for parent in parents:
-        place = place.setdefault(parent, {})
+    for depth, parent in enumerate(parents, 1):
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
         if not isinstance(place, dict):
-            raise ConfigError(f"--set {key}: {parent} is {place!r}, which has no settings inside")
+            above = ".".join(parents[:depth])
+            raise ConfigError(f"--set {key}: {above} is {place!r}, which has no settings inside; set {above} whole")
     place[last] = value
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-6 is a number, as in YAML 1.2, and a key that is given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes a text that ``_Loader`` would read as a number."""
+
+
+for _yaml in (_Loader, _Dumper):  # beside YAML 1.1's floats, which need a dot and a sign
+    _yaml.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
+
+
+def _read(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506  # a safe loader
+
+
+_EXPECTED = {
+    "model_type": "a mapping of settings",
+    "model_attributes_type": "a mapping such as {name: grpo}",
+    "dict_type": "a mapping of settings",
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "too_short": "not empty",
+}
 
 
 def _explain(problem: Any) -> str:
     """One line of a validation error for people."""
     where = ".".join(str(part) for part in problem["loc"] if not _is_tag(part)) or "recipe"
-    value, kind = problem.get("input"), problem["type"]
+    value, kind, context = problem.get("input"), problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _siblings(problem["loc"])
-        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(known)}" if known else ""
-        return f"{where}: unknown key (value {value!r}){hint}"
+        hint = _nearest(str(problem["loc"][-1]), _siblings(problem["loc"]))
+        return f"{where}: no such key (its value is {value!r}); {hint}"
     if kind == "missing":
         return f"{where}: missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message} (value {value!r})" if kind != "value_error" else f"{where}: {message}"
+    if kind == "value_error":
+        message = problem["msg"].removeprefix("Value error, ")
+        # What is said of a setting of the trainer begins with that setting.
+        return f"{where}.{message}" if where == "trainer" else f"{where}: {message}"
+    if kind == "union_tag_not_found":
+        return f"{where}: a method needs a name, one of {', '.join(_methods())}"
+    if kind == "union_tag_invalid":
+        tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+        return f"{where}.name: no method is called {context['tag']!r}; {_nearest(str(context['tag']), tags)}"
+    if kind == "literal_error":
+        return f"{where}: must be {context['expected']}, got {value!r}"
+    if kind in _EXPECTED:
+        return f"{where}: must be {_EXPECTED[kind]}, got {value!r}"
+    message = problem["msg"].replace("Input should be", "must be")
+    return f"{where}: {message}, got {value!r}"
 
 
-_TAGS = {"grpo", "dapo", "mars", "str", "DataSpec"}
+def _nearest(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+
+
+def _methods() -> dict[str, Any]:
+    from vantage.methods import METHODS
+
+    return {method.model_fields["name"].default: method for method in METHODS}
 
 
 def _is_tag(part: object) -> bool:
     """Names of union members that pydantic puts into a path, which no recipe writes."""
-    return part in _TAGS
+    return part in _methods() or part in ("str", "DataSpec")
 
 
 def _siblings(location: tuple[Any, ...]) -> list[str]:
     """Known keys beside an unknown one."""
-    from vantage.methods import METHODS
-
     models: list[Any] = [Recipe]
-    methods = {m.model_fields["name"].default: m for m in METHODS}
+    methods = _methods()
     for part in location[:-1]:
         model = models[-1]
         if part in methods:

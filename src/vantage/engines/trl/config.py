@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import types
 import typing
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -33,27 +35,41 @@ _DEFAULTS: dict[str, Any] = {
 """What a run sets where the recipe does not."""
 
 
-def check_keys(values: dict[str, Any]) -> None:
+def check_keys(values: dict[str, Any]) -> dict[str, Any]:
     """Check names and types against ``GRPOConfig``.
+
+    Returns:
+        The values, each of the type that ``GRPOConfig`` declares and never checks: a quoted "60" is the number 60.
 
     Raises:
         ValueError: an unknown key (with the nearest known one), one that is set elsewhere, or a value of another type.
     """
     hints = typing.get_type_hints(GRPOConfig)
     known = {field.name for field in dataclasses.fields(GRPOConfig) if field.init}
+    checked = dict(values)
     for key, value in values.items():
         if key in _OURS:
             raise ValueError(f"{key}: not set here; {_OURS[key]}")
         if key not in known:
             close = difflib.get_close_matches(key, known, n=3)
-            raise ValueError(f"{key}: GRPOConfig has no such setting; nearest: {', '.join(close) or 'none'}")
+            hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+            raise ValueError(f"{key}: GRPOConfig has no such setting{hint}")
         try:
-            TypeAdapter(hints[key]).validate_python(value)
+            checked[key] = TypeAdapter(hints[key]).validate_python(value)
         except ValidationError as error:
-            expected = str(hints[key]).replace("<class '", "").replace("'>", "")
-            raise ValueError(f"{key}: {value!r} is not {expected} ({error.errors()[0]['msg']})") from error
+            raise ValueError(f"{key}: must be {_typename(hints[key])}, got {value!r}") from error
         except TypeError:
             continue  # a type that pydantic cannot check; GRPOConfig itself will
+    return checked
+
+
+def _typename(hint: Any) -> str:
+    """A type as people write it: ``int or float or null``."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(_typename(part) for part in typing.get_args(hint))
+    if hint is type(None):
+        return "null"
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")
 
 
 def grpo_config(values: dict[str, Any], output_dir: Path, seed: int) -> GRPOConfig:
@@ -63,6 +79,9 @@ def grpo_config(values: dict[str, Any], output_dir: Path, seed: int) -> GRPOConf
         ConfigError: what TRL itself refuses, with its reason.
     """
     try:
-        return GRPOConfig(**{**_DEFAULTS, **values}, output_dir=str(output_dir), seed=seed, data_seed=seed)
+        with warnings.catch_warnings():
+            # TRL's own default bears the old name of activation_checkpointing, so this comes whatever a recipe says.
+            warnings.filterwarnings("ignore", "`gradient_checkpointing.*is deprecated", FutureWarning)
+            return GRPOConfig(**{**_DEFAULTS, **values}, output_dir=str(output_dir), seed=seed, data_seed=seed)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"trainer: {error}") from error
