@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
-from vantage.errors import ConfigError, VantageError
+from vantage.errors import ConfigError, DataError, VantageError
 
 if TYPE_CHECKING:
     from vantage.evaluation import Evaluation
@@ -30,7 +32,7 @@ class _Group(TyperGroup):
         except VantageError as error:
             if os.environ.get("VANTAGE_DEBUG"):
                 raise
-            err.print("[bold red]error[/bold red]", end=" ")
+            err.print("[bold red]error:[/bold red]", end=" ")
             err.print(str(error), markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
 
@@ -96,33 +98,48 @@ def evaluate(
     data: Annotated[str, typer.Option(help="Data set: name[:path][?key=value&...], such as night?split=test&n=500.")],
     output: Annotated[Path | None, typer.Option(help="Write the figures here as JSON.")] = None,
     answers: Annotated[Path | None, typer.Option(help="Write every answer here as JSON lines.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Prompts generated at once.")] = 64,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 512,
-    mono: Annotated[str, typer.Option(help="Show a single source in every slot (fill), or alone (drop).")] = "fill",
-    system: Annotated[str, typer.Option(help="System message.")] = "",
-    instruction: Annotated[str, typer.Option(help="Text after each question.")] = "",
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Prompts generated at once.")] = 64,
+    max_new_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Longest answer.")] = 512,
+    mono: Annotated[
+        str | None, typer.Option(help="Show a single source in every slot (fill, the default), or alone (drop).")
+    ] = None,
+    system: Annotated[str | None, typer.Option(help="System message.")] = None,
+    instruction: Annotated[str | None, typer.Option(help="Text after each question.")] = None,
     label_sources: Annotated[
-        bool | None, typer.Option(help="Write each source's name before its picture; on for tiny.")
+        bool | None,
+        typer.Option("--label-sources/--no-labels", help="Write each source's name before its picture; on for tiny."),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Take the prompt from this recipe.")] = None,
 ) -> None:
     """Measure a model: right answers from all sources together and from each alone."""
     from vantage import datasets, recipes, tiny
+
+    # What a typing error can spoil comes before what takes long.
+    given = {"mono": mono, "system": system, "instruction": instruction, "label_sources": label_sources}
+    given = {key: value for key, value in given.items() if value is not None}
+    if given.get("mono", "fill") not in ("fill", "drop"):
+        raise ConfigError(f"--mono is 'fill' or 'drop', got {mono!r}")
+    if recipe is not None and given:
+        named = ", ".join(f"--{key.replace('_', '-')}" for key in given)
+        raise ConfigError(f"--recipe brings the whole prompt, so {named} cannot be given beside it")
+    if recipe is not None:
+        prompt = recipes.load(recipe).prompt
+    else:
+        prompt = recipes.Prompt.model_validate({"label_sources": model == "tiny", **given})
+    _writable(output)
+    _writable(answers, "--answers")
+    samples = datasets.load(data)
+
+    _quiet()
     from vantage.evaluation import evaluate as measure
     from vantage.evaluation import table, write_rows
     from vantage.models import context_window, load_model, load_processor, with_resized_size
     from vantage.progress import progress
-    from vantage.samples import PromptStyle
 
-    if mono not in ("fill", "drop"):
-        raise ConfigError(f"--mono is 'fill' or 'drop', got {mono!r}")
     path = str(tiny.path()) if model == "tiny" else model
-    if recipe is not None:
-        style = recipes.load(recipe).prompt.style()
-    else:
-        style = PromptStyle(system, model == "tiny" if label_sources is None else label_sources, instruction)
+    style = prompt.style()
     processor, loaded = load_processor(path), load_model(path)
-    samples = with_resized_size(datasets.load(data), processor)
+    samples = with_resized_size(samples, processor)
     with progress(err, "check data") as report:
         datasets.check(
             samples,
@@ -130,7 +147,7 @@ def evaluate(
             window=context_window(loaded.config),
             completion=max_new_tokens,
             style=style,
-            anchors=mono,  # type: ignore[arg-type]  # checked above
+            anchors=prompt.mono,
             progress=report,
         )
     with progress(err, "evaluate") as report:
@@ -139,7 +156,7 @@ def evaluate(
             processor,
             samples,
             style=style,
-            mono=mono,  # type: ignore[arg-type]  # checked above
+            mono=prompt.mono,
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             model_name=model,
@@ -166,7 +183,8 @@ def methods() -> None:
         for key, field in method.model_fields.items():
             if key != "name":
                 default = field.default
-                shown = default.name if hasattr(default, "name") else str(default)
+                # As a recipe would write it: null, false, 1e-06.
+                shown = default.name if hasattr(default, "name") else json.dumps(default).strip('"')
                 grid.add_row(key, shown, (field.description or "").replace("``", ""))
         out.print(grid)
 
@@ -181,7 +199,10 @@ def data_show(
     from vantage import datasets
     from vantage.worlds.sheet import contact_sheet
 
+    _writable(output, picture=True)
     samples = datasets.load(data)
+    if len(samples) == 0:
+        raise DataError(f"data set {data!r} has no rows")
     shown = [samples[i] for i in range(min(n, len(samples)))]
     target = output or Path(f"{shown[0].id.split('/')[0].replace(':', '-') or 'data'}.png")
     contact_sheet(shown).save(target)
@@ -190,11 +211,19 @@ def data_show(
 
 @data_app.command("list")
 def data_list() -> None:
-    """Name the data sets."""
-    from vantage import datasets
+    """Name the data sets and what they hold."""
+    from importlib import import_module
 
-    for known in datasets.names():
-        out.print(known)
+    from vantage import datasets, worlds
+
+    grid = Table.grid(padding=(0, 2))
+    for name in datasets.names():
+        module = type(worlds.get(name)).__module__ if name in worlds.NAMES else f"vantage.datasets.{name}"
+        # A data set's module begins with how it is written, or its name, and what it is.
+        head = (import_module(module).__doc__ or "").partition("\n")[0]
+        form, _, meaning = head.replace("``", "").partition(": ")
+        grid.add_row(name if name in worlds.NAMES else form, Text(f"{meaning[:1].upper()}{meaning[1:]}"))
+    out.print(grid)
 
 
 @tiny_app.command("train")
@@ -211,10 +240,16 @@ def tiny_train(
 
 def _run(recipe: Any, run: Any, resume: bool) -> None:
     _quiet()
+    from vantage import runs
     from vantage.engines.trl.launch import train as launch
     from vantage.evaluation import Evaluation, table
 
-    summary = launch(recipe, run, resume=resume, console=err)
+    try:
+        summary = launch(recipe, run, resume=resume, console=err)
+    except BaseException:
+        if not resume and int(os.environ.get("RANK", "0")) == 0:
+            runs.abandon(run)
+        raise
     if not run.summary.exists() or int(os.environ.get("RANK", "0")) != 0:
         return
     moments: list[Evaluation] = [
@@ -229,6 +264,18 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _writable(target: Path | None, option: str = "--output", picture: bool = False) -> None:
+    """Find before the work that its result could not be written after it."""
+    if target is None:
+        return
+    if not target.parent.is_dir():
+        raise ConfigError(f"{option} {target}: the folder {target.parent} does not exist")
+    if target.is_dir():
+        raise ConfigError(f"{option} {target}: this is a folder; a file is written")
+    if picture and target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".pdf"):
+        raise ConfigError(f"{option} {target}: a picture ends in .png, .jpg, .webp or .pdf")
 
 
 def _quiet() -> None:

@@ -86,9 +86,21 @@ def start(name: str, recipe: Recipe, root: Path = RUNS) -> Run:
         raise ConfigError(
             f"{run.folder} exists already; go on with --resume, choose another --name, or remove the folder"
         )
-    run.folder.mkdir(parents=True, exist_ok=True)
-    write(run.recipe, recipes.dump(recipe))
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        write(run.recipe, recipes.dump(recipe))
+    except OSError as error:
+        raise ConfigError(f"{run.folder}: a run cannot be written there ({error.strerror})") from error
     return run
+
+
+def abandon(run: Run) -> None:
+    """Remove the folder of a run that ended before it made anything, so that the next try may have its name."""
+    if run.checkpoints.is_dir() and not any(run.checkpoints.iterdir()):
+        run.checkpoints.rmdir()
+    if [path.name for path in run.folder.iterdir()] == [run.recipe.name]:
+        run.recipe.unlink()
+        run.folder.rmdir()
 
 
 def resume(name: str, recipe: Recipe, root: Path = RUNS) -> Run:

@@ -1,0 +1,176 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from vantage import cli, datasets, tiny
+from vantage.methods import METHODS
+
+COMMANDS = [(), ("train",), ("quickstart",), ("eval",), ("methods",), ("data",), ("data", "show"), ("data", "list"),
+            ("tiny",), ("tiny", "train")]  # fmt: skip
+
+shipped = pytest.mark.skipif(not (tiny.path() / "config.json").is_file(), reason="the tiny model is not made yet")
+
+
+@pytest.fixture
+def vantage(tmp_path, monkeypatch):
+    """Run the command line in an empty folder, on a screen of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VANTAGE_DEBUG", raising=False)
+    for console in (cli.out, cli.err):
+        monkeypatch.setattr(console, "_width", 80)
+
+    def run(*arguments):
+        return CliRunner().invoke(cli.app, list(arguments), terminal_width=80)
+
+    return run
+
+
+def refused(result):
+    """The one message of a command that refuses."""
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit), "no traceback"
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ") and result.stderr.count("error:") == 1
+    return result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_within_80_columns(command, vantage):
+    result = vantage(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+    assert max(len(line) for line in result.stdout.splitlines()) <= 80
+    assert "``" not in result.stdout
+
+
+def test_methods_lists_every_setting(vantage):
+    result = vantage("methods")
+    assert result.exit_code == 0
+    for method in METHODS:
+        for key in method.model_fields.keys() - {"name"}:
+            assert f" {key} " in result.stdout
+    assert "None" not in result.stdout and "False" not in result.stdout, "as a recipe writes it: null, false"
+    assert max(len(line) for line in result.stdout.splitlines()) <= 80
+
+
+def test_data_sets_are_listed_with_what_they_hold(vantage):
+    result = vantage("data", "list")
+    assert result.exit_code == 0
+    for name in datasets.names():
+        (line,) = [line for line in result.stdout.splitlines() if line.startswith(name)]
+        assert len(line.split(maxsplit=1)[1]) > 20
+    assert "`" not in result.stdout
+
+
+def test_a_contact_sheet_is_drawn(vantage, tmp_path):
+    result = vantage("data", "show", "night", "--n", "4", "--output", "x.png")
+    assert (result.exit_code, result.stdout) == (0, "4 of 1000 samples: x.png\n")
+    with Image.open(tmp_path / "x.png") as sheet:
+        assert min(sheet.size) > 100
+    assert vantage("data", "show", "depth?n=2").stdout == "2 of 2 samples: depth.png\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "nope"), "no recipe 'nope': neither a file nor one of"),
+        (("train", "tiny/mars", "--set", "seed"), "--set takes key=value"),
+        (("train", "tiny/mars", "--set", "trainer.learning_rat=1"), "did you mean 'learning_rate'?"),
+        (("train", "tiny/mars", "--set", "data.train=nigth"), "did you mean 'night'?"),
+        (("train", "tiny/mars", "--name", "a/b"), "without slashes"),
+        (("train", "tiny/mars", "--resume"), "nothing to resume"),
+        (("quickstart", "--seed", "-1"), "seed: must be greater than or equal to 0, got -1"),
+        (("data", "show", "nope"), "no data set is called 'nope'"),
+        (("data", "show", "jsonl:gone.jsonl"), "gone.jsonl: no such file"),
+        (("data", "show", "night?n=0"), "n='0'"),
+        (("data", "show", "night", "--output", "gone/x.png"), "the folder gone does not exist"),
+        (("data", "show", "night", "--output", "x.doc"), "a picture ends in .png"),
+        (("eval", "tiny", "--data", "night", "--mono", "both"), "--mono is 'fill' or 'drop', got 'both'"),
+        (("eval", "tiny", "--data", "nope"), "no data set is called 'nope'"),
+        (("eval", "tiny", "--data", "night", "--output", "gone/x.json"), "--output gone/x.json: the folder gone"),
+        (("eval", "tiny", "--data", "night", "--answers", "gone/x.jsonl"), "--answers gone/x.jsonl: the folder gone"),
+        (("eval", "tiny", "--data", "night", "--recipe", "tiny/mars", "--system", "Hi"), "so --system cannot be given"),
+        (("eval", "./gone", "--data", "night?n=2"), "gone'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_is_one_message_and_leaves_nothing_behind(arguments, message, vantage, tmp_path):
+    assert message in refused(vantage(*arguments))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_could_not_start_leaves_its_name_free(vantage, tmp_path):
+    for _ in range(2):
+        assert "gone" in refused(vantage("train", "tiny/mars", "--set", "model.path=./gone"))
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_run_is_not_started_twice(vantage, tmp_path):
+    (tmp_path / "runs" / "mars").mkdir(parents=True)
+    (tmp_path / "runs" / "mars" / "recipe.yaml").write_text("seed: 0", encoding="utf-8")
+    assert "runs/mars exists already" in refused(vantage("train", "tiny/mars")).replace("\n", "")
+
+
+def test_a_traceback_is_there_for_those_who_ask(vantage, monkeypatch):
+    monkeypatch.setenv("VANTAGE_DEBUG", "1")
+    result = vantage("data", "show", "nope")
+    assert result.exit_code == 1
+    assert type(result.exception).__name__ == "ConfigError"
+
+
+def test_an_unknown_command_is_a_usage_error(vantage):
+    result = vantage("trian")
+    assert result.exit_code == 2
+    assert "No such command 'trian'" in result.stderr
+
+
+@shipped
+def test_the_shipped_model_is_measured(vantage, tmp_path):
+    result = vantage(
+        "eval", "tiny", "--data", "night?split=test&n=8", "--output", "f.json", "--answers", "a.jsonl",
+        "--max-new-tokens", "16",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "8 questions" in result.stdout and "rgb alone" in result.stdout
+    assert max(len(line) for line in result.stdout.splitlines()) <= 80
+    figures = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
+    assert figures["n"] == 8 and set(figures["sources"]) == {"rgb", "infrared"}
+    assert len((tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()) == 24  # fused, rgb, infrared
+
+
+@shipped
+def test_an_evaluation_takes_the_whole_prompt_of_a_recipe(vantage, tmp_path, monkeypatch):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "model: {path: tiny}\nmethod: {name: grpo}\ndata: {train: night}\n"
+        "prompt: {mono: drop, system: Hello, label_sources: true}\n",
+        encoding="utf-8",
+    )
+    seen = {}
+
+    def watched(model, processor, samples, *, style, mono, **_):
+        seen.update(style=style, mono=mono)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vantage.evaluation.evaluate", watched)
+    vantage("eval", "tiny", "--data", "night?n=2", "--max-new-tokens", "16", "--recipe", "mine.yaml")
+    assert (seen["mono"], seen["style"].system, seen["style"].label_sources) == ("drop", "Hello", True)
+
+
+def test_the_command_line_answers_before_torch_is_loaded():
+    code = "import sys; import vantage.cli; print(sorted({'torch', 'transformers', 'trl', 'numpy'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+
+
+def test_it_runs_as_a_module_without_a_stray_word():
+    environment = {**os.environ, "COLUMNS": "80"}
+    found = subprocess.run(
+        [sys.executable, "-m", "vantage", "data", "list"], capture_output=True, text=True, check=True, env=environment
+    )
+    assert found.stderr == "" and found.stdout.startswith("depth ")
