@@ -70,6 +70,8 @@ def build_model() -> LlavaForConditionalGeneration:
         eos_token_id=WORDS.index(EOS),
         bos_token_id=WORDS.index(BOT),
         max_new_tokens=MAX_NEW_TOKENS,
+        # A sampled placeholder asks for a picture that is not there, and the next forward pass fails.
+        suppress_tokens=[WORDS.index(IMAGE)],
     )
     return model
 
