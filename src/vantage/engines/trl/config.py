@@ -55,7 +55,8 @@ def check_keys(values: dict[str, Any]) -> dict[str, Any]:
             hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
             raise ValueError(f"{key}: GRPOConfig has no such setting{hint}")
         try:
-            checked[key] = TypeAdapter(hints[key]).validate_python(value)
+            typed = TypeAdapter(hints[key]).validate_python(value)
+            checked[key] = typed if isinstance(value, str) else value
         except ValidationError as error:
             raise ValueError(f"{key}: must be {_typename(hints[key])}, got {value!r}") from error
         except TypeError:

@@ -35,7 +35,7 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
 def plain(value: Any) -> Any:
     """JSON has no NaN; a figure that is not one is ``null``. A lone surrogate, which no file can hold, is escaped."""
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) else None
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, Mapping):
@@ -44,7 +44,8 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if value is None or isinstance(value, (bool, int)):
         return value
-    return plain(str(value))
+    # Numbers and arrays of NumPy and torch.
+    return plain(value.tolist()) if hasattr(value, "tolist") else plain(str(value))
 
 
 class RolloutLog:
@@ -91,19 +92,22 @@ def trim(path: Path, step: int) -> int:
     if not path.exists():
         return 0
     kept, dropped = [], 0
-    for line in path.read_text(encoding="utf-8").splitlines():
+    # As bytes: a character may be torn too, and a completion may hold what text takes for the end of a line (U+2028).
+    for line in path.read_bytes().split(b"\n"):
+        if not line:
+            continue
         try:
             record = json.loads(line)
-        except ValueError:
-            dropped += 1
-            continue
-        if record.get("step", 0) <= step:
+            stands = isinstance(record, dict) and record.get("step", 0) <= step
+        except (ValueError, TypeError):
+            stands = False
+        if stands:
             kept.append(line)
         else:
             dropped += 1
     partial = path.with_suffix(path.suffix + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.writelines(line + "\n" for line in kept)
+    with partial.open("wb") as file:
+        file.writelines(line + b"\n" for line in kept)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
