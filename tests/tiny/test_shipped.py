@@ -55,7 +55,7 @@ def test_it_is_what_trainers_expect():
 
 @pytest.mark.parametrize("name", worlds.NAMES)
 def test_it_answers_in_form_and_leaves_room_to_improve(name):
-    samples = list(worlds.get(name).dataset("test", n=300, mix="hard"))
+    samples = list(worlds.get(name).dataset("test", n=600, mix="hard"))
     scores = [rewards.call(s.reward, text, s) for s, text in zip(samples, answer(samples), strict=True)]
     assert sum(score.formatted for score in scores) >= 0.95 * len(scores)
     assert 0.50 < sum(score.correct for score in scores) / len(scores) < 0.75
