@@ -174,3 +174,28 @@ def test_it_runs_as_a_module_without_a_stray_word():
         [sys.executable, "-m", "vantage", "data", "list"], capture_output=True, text=True, check=True, env=environment
     )
     assert found.stderr == "" and found.stdout.startswith("depth ")
+
+
+@shipped
+@pytest.mark.slow
+def test_a_run_leaves_all_of_itself_and_goes_on(vantage, tmp_path):
+    small = (
+        "train", "tiny/mars", "--name", "one", "--set", "trainer.max_steps=2", "--set", "trainer.save_steps=2",
+        "--set", "trainer.per_device_train_batch_size=28", "--set", "trainer.warmup_steps=0",
+        "--set", "data.train=night?n=16", "--set", "data.test=night?split=test&n=4",
+    )  # fmt: skip
+    result = vantage(*small)
+    assert result.exit_code == 0, result.output
+    run = tmp_path / "runs" / "one"
+    made = {"recipe.yaml", "metrics.jsonl", "rollouts.jsonl", "checkpoints", "model", "summary.json", "curves.png"}
+    evaluations = {"before.json", "before.jsonl", "after.json", "after.jsonl"}
+    assert {path.name for path in run.iterdir()} == made | evaluations
+    assert "4 questions" in result.stdout and "2 steps in" in result.stdout
+    assert "Traceback" not in result.stderr and "Warning" not in result.stderr
+    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert steps == [1, 2]
+
+    assert "exists already" in refused(vantage(*small))
+    assert "seed: 0, now 2" in refused(vantage(*small, "--set", "seed=2", "--resume"))
+    again = vantage(*small, "--resume")
+    assert again.exit_code == 0 and "resuming after step 2" in again.stderr
