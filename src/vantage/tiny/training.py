@@ -58,12 +58,12 @@ class Curriculum:
         cells: weight of the cell question beside the answer.
     """
 
-    steps: int = 550
+    steps: int = 500
     sight_steps: int = 300
     batch: int = 64
     fresh: int = 32
     pool: int = 6_000
-    scenes: tuple[str, ...] = ("night/easy", "depth/balanced", "night/easy", "depth/balanced", "depth/balanced")
+    scenes: tuple[str, ...] = ("night/easy", "depth/balanced", "depth/balanced")
     single: float = 0.25
     blind: float = 0.05
     cells: float = 0.3
