@@ -133,12 +133,12 @@ def evaluate(
     _quiet()
     from vantage.evaluation import evaluate as measure
     from vantage.evaluation import table, write_rows
-    from vantage.models import context_window, load_model, load_processor, with_resized_size
+    from vantage.models import context_window, device, load_model, load_processor, with_resized_size
     from vantage.progress import progress
 
     path = str(tiny.path()) if model == "tiny" else model
     style = prompt.style()
-    processor, loaded = load_processor(path), load_model(path)
+    processor, loaded = load_processor(path), load_model(path).to(device())
     samples = with_resized_size(samples, processor)
     with progress(err, "check data") as report:
         datasets.check(

@@ -320,7 +320,21 @@ def _locate(path: str | Path) -> tuple[str, dict[str, Any]]:
         raise ConfigError(
             f"{text!r}: no such folder; a model is a local folder or a name on the Hub such as 'org/name'"
         )
+    try:
+        # One question before many: without a network every file would be asked for again and again.
+        transformers.AutoConfig.from_pretrained(text)
+    except OSError as error:
+        raise ConfigError(
+            f"{text!r}: neither a local folder nor a model that can be fetched ({_brief(error)})"
+        ) from error
+    except _LOAD_ERRORS:
+        pass  # what else may be wrong with it is said by who loads it
     return text, {}
+
+
+def device() -> torch.device:
+    """Where to run a model that is not being trained: the first accelerator, else the processor."""
+    return torch.accelerator.current_accelerator() or torch.device("cpu")
 
 
 def _file(name: str, file: str, options: Mapping[str, Any]) -> Path | None:

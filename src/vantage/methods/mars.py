@@ -75,12 +75,14 @@ def advantages(
 
 def information_gain(rewards: object, anchors: object) -> Float[Tensor, " P"]:
     """Mean fused reward minus mean anchor of each problem, mean(r) - mean(a); NaN where either has no member."""
-    return as_rewards(rewards, "rewards").nanmean(1) - as_rewards(anchors, "anchors").nanmean(1)
+    gain = as_rewards(rewards, "rewards").nanmean(1) - as_rewards(anchors, "anchors").nanmean(1)
+    return gain.to(result_dtype(rewards))
 
 
 def source_gains(rewards: object, anchors: object) -> Float[Tensor, "P S"]:
     """Mean fused reward minus the anchor of each source, mean(r) - a_k; NaN where a problem lacks the source."""
-    return as_rewards(rewards, "rewards").nanmean(1, keepdim=True) - as_rewards(anchors, "anchors")
+    gains = as_rewards(rewards, "rewards").nanmean(1, keepdim=True) - as_rewards(anchors, "anchors")
+    return gains.to(result_dtype(rewards))
 
 
 def shuffle(anchors: Float[Tensor, "P S"], seed: int) -> Float[Tensor, "P S"]:

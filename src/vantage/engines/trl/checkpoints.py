@@ -14,13 +14,14 @@ from vantage.errors import CheckpointError
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-_LAST_WRITTEN = "trainer_state.json"
+TRAINER_STATE = "trainer_state.json"
+"""The file of a checkpoint that the trainer writes last."""
 
 
 def complete(folder: Path) -> bool:
     """Whether a checkpoint was written to its end: the trainer's state is what is written last."""
     try:
-        state = json.loads((folder / _LAST_WRITTEN).read_text())
+        state = json.loads((folder / TRAINER_STATE).read_text())
     except (OSError, ValueError):
         return False
     return isinstance(state, dict) and isinstance(state.get("global_step"), int)

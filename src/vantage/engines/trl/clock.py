@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-
 PHASES = ("rollout", "anchors", "vision", "reward", "update")
 """What a step consists of; ``vision`` is the vision tower's forward passes, in rollout and update alike."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import resource
 import sys
 import time
@@ -13,11 +14,12 @@ import torch
 from accelerate.utils import broadcast_object_list, gather_object
 from peft import LoraConfig
 from rich.console import Console
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainerState
+from trl import GRPOConfig
 from trl.models.utils import unwrap_model_for_generation
 
 from vantage import datasets, runs, tiny
-from vantage.engines.trl.checkpoints import last_complete, require_space
+from vantage.engines.trl.checkpoints import TRAINER_STATE, last_complete, require_space
 from vantage.engines.trl.config import grpo_config
 from vantage.engines.trl.logs import MetricsLog, trim
 from vantage.engines.trl.progress import RichProgress
@@ -54,9 +56,14 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         torch.set_num_threads(recipe.threads)
     args = grpo_config(recipe.trainer, run.checkpoints, recipe.seed)
     reconcile(recipe.method, args, {})
+    lora = None if recipe.model.lora is None else _lora(recipe.model.lora)
     main = args.process_index == 0
     if not main:
         console = Console(quiet=True)
+    if resume and run.summary.exists():
+        console.print(f"{run.folder} is finished; nothing to resume")
+        summary: dict[str, Any] = json.loads(run.summary.read_text(encoding="utf-8"))
+        return summary
 
     path = str(tiny.path()) if recipe.model.path == "tiny" else recipe.model.path
     processor = load_processor(path, trust_remote_code=recipe.model.trust_remote_code, **recipe.model.processor)
@@ -66,7 +73,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         attn_implementation=recipe.model.attention,
         trust_remote_code=recipe.model.trust_remote_code,
     )
-    window = context_window(model.config)
+    window = _window(model.config, args)
     training = _samples(recipe, "train", processor, window, args.max_completion_length, console)
     longest = recipe.evaluation.max_new_tokens or args.max_completion_length
     testing = _samples(recipe, "test", processor, window, longest, console) if recipe.data.test else None
@@ -74,14 +81,14 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     require_space(run.checkpoints, weights, 0 if recipe.model.lora else weights)
 
-    checkpoint = None
+    checkpoint = last_complete(run.checkpoints) if resume else None
+    reached = TrainerState() if checkpoint is None else TrainerState.load_from_json(str(checkpoint / TRAINER_STATE))
     if resume:
-        checkpoint = last_complete(run.checkpoints)
-        step = int(checkpoint.name.split("-")[-1]) if checkpoint else 0
         if main:
             for file in (run.metrics, run.rollouts):
-                trim(file, step)
-        console.print(f"resuming after step {step}" if checkpoint else "no checkpoint was finished; starting over")
+                trim(file, reached.global_step)
+        going_on = f"resuming after step {reached.global_step}"
+        console.print(going_on if checkpoint else "no checkpoint was finished; starting over")
 
     watching = RichProgress(console)
     trainer = VantageTrainer(
@@ -94,14 +101,19 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         mono=recipe.prompt.mono,
         rollout_log=run.rollouts,
         callbacks=[MetricsLog(run.metrics), watching],
-        peft_config=None if recipe.model.lora is None else _lora(recipe.model.lora),
+        peft_config=lora,
     )
     trainer.remove_callback(PrinterCallback)  # it prints every figure of every step; RichProgress says what matters
 
     measure = _Measure(recipe, run, trainer, testing, console)
     before = measure("before") if recipe.evaluation.before else None
     try:
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        if checkpoint is not None and reached.global_step >= reached.max_steps:
+            # It was stopped between its last step and its summary; the stock trainer would take one step more.
+            trainer._load_from_checkpoint(str(checkpoint))
+            trainer.state = reached
+        else:
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     finally:
         watching.close()
         if main:
@@ -148,6 +160,12 @@ def _samples(
     return samples
 
 
+def _window(config: Any, args: GRPOConfig) -> int | None:
+    """The most tokens of prompt and completion: the model's, or the rollout engine's where that is less."""
+    limits = [context_window(config), args.vllm_max_model_length if args.use_vllm else None]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def _lora(settings: dict[str, Any]) -> LoraConfig:
     try:
         return LoraConfig(**settings)
@@ -172,7 +190,7 @@ class _Measure:
         if broadcast_object_list(known)[0]:
             return Evaluation.load(file)
         accelerator = trainer.accelerator
-        share = self.samples[accelerator.process_index :: accelerator.num_processes]
+        mine = self.samples[accelerator.process_index :: accelerator.num_processes]
         with (
             progress(self.console, f"evaluate {moment}") as report,
             unwrap_model_for_generation(trainer.model_wrapped, accelerator) as model,
@@ -180,7 +198,7 @@ class _Measure:
             result, rows = evaluate(
                 model,
                 trainer.processing_class,
-                share,
+                mine or self.samples[:1],  # a process without a share answers too, as generation may be collective
                 style=self.recipe.prompt.style(),
                 mono=self.recipe.prompt.mono,
                 max_new_tokens=self.recipe.evaluation.max_new_tokens or trainer.args.max_completion_length,
@@ -190,7 +208,7 @@ class _Measure:
                 progress=report,
             )
         if accelerator.num_processes > 1:
-            result, rows = _together(result, gather_object(rows))
+            result, rows = _together(result, gather_object(rows if mine else []))
         if accelerator.is_main_process:
             write_rows(self.run.answers(moment), rows)
             result.save(file)
