@@ -11,7 +11,10 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from vantage import tiny, worlds
 from vantage.errors import ConfigError
+from vantage.tiny import Curriculum
+from vantage.tiny.architecture import build_processor
 from vantage.tiny.lessons import IGNORED, STYLE, Teacher, collate
+from vantage.tiny.training import Lessons
 
 SHORT = tiny.Curriculum(steps=2, sight_steps=2, batch=8, fresh=4, pool=16)
 
@@ -90,3 +93,17 @@ def test_impossible_curricula_are_refused():
         tiny.Curriculum(steps=0)
     with pytest.raises(ConfigError, match="between 1 and pool"):
         tiny.Curriculum(fresh=100, pool=10)
+
+
+def test_a_credulous_lesson_is_shown_in_full_and_answers_as_one_who_believes_it():
+    teacher = Teacher(build_processor())
+    night = worlds.get("night")
+    sample = next(s for s in night.dataset(n=60, tasks=["count"]) if night.credulous(s))
+    honest, fooled = teacher.lesson(sample), teacher.lesson(sample, credulous=True)
+    assert fooled.prompt == honest.prompt
+    assert fooled.completion != honest.completion
+    assert (honest.credulous, fooled.credulous) == (False, True)
+    curriculum = Curriculum(steps=1, credulous=1.0, single=1.0, blind=0.0)
+    assert Lessons(teacher, curriculum, seed=0)._view(fooled, 0.5, 0.5) == 0
+    clear = next(s for s in night.dataset(n=60) if not night.credulous(s))
+    assert not teacher.lesson(clear, credulous=True).credulous

@@ -109,3 +109,29 @@ def test_answers_are_balanced():
     cells = Counter(s.metadata["reasoning"] for s in NIGHT.dataset(n=640, tasks=["locate"]))
     assert len(cells) == 16
     assert max(cells.values()) < 70
+
+
+def test_a_credulous_answer_takes_every_lookalike_for_a_person():
+    fooled, plain = 0, 0
+    for sample in NIGHT.dataset("train", n=450, mix="hard"):
+        deceptions = [o["cell"] for o in sample.metadata["objects"] if o["kind"] in ("poster", "lamp")]
+        people = [o["cell"] for o in sample.metadata["objects"] if o["kind"] == "person"]
+        believed = NIGHT.credulous(sample)
+        if not deceptions:
+            assert believed is None
+            plain += 1
+            continue
+        fooled += 1
+        assert (believed.id, believed.question, believed.sources) == (sample.id, sample.question, sample.sources)
+        if sample.metadata["task"] == "locate":
+            (cell,) = believed.metadata["reasoning"].split()
+            assert cell == min(deceptions, key=lambda c: (c[1], c[0]))
+            assert believed.truth != sample.truth
+        else:
+            assert believed.truth == answer(sample, people + deceptions)
+        if sample.metadata["task"] == "count":
+            assert int(believed.truth) == int(sample.truth) + len(deceptions)
+    assert fooled > 200
+    assert plain > 50
+    depth = worlds.get("depth")
+    assert depth.credulous(depth.dataset("train", n=1)[0]) is None

@@ -23,7 +23,7 @@ PATCH = 16
 PATCHES = (PICTURE // PATCH) ** 2
 """Tokens that one picture takes."""
 
-MAX_NEW_TOKENS = 16
+MAX_NEW_TOKENS = 24
 
 
 def build_model() -> LlavaForConditionalGeneration:

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from transformers import LlavaProcessor
 
+from vantage import worlds
 from vantage.groups import FUSED, mono
 from vantage.samples import PromptStyle, Sample, view
 from vantage.tiny.vocabulary import EOS, PAD, WORDS
-from vantage.worlds import World, gold
+from vantage.worlds import World
 from vantage.worlds.canvas import CELLS
 
 STYLE = PromptStyle(label_sources=True)
@@ -35,6 +36,7 @@ class Lesson:
         pixels: every source's picture; uint8 (S, 3, 64, 64).
         views: the fused view, then that of every source alone: which source each slot shows.
         enough: which of the views show enough to answer.
+        credulous: whether the completion is that of one who believes every picture; then only the fused view fits it.
         kinds, levels: what stands in every cell, indices into ``KINDS`` and levels; (16,).
     """
 
@@ -45,6 +47,7 @@ class Lesson:
     enough: tuple[int, ...]
     kinds: np.ndarray
     levels: np.ndarray
+    credulous: bool = False
 
 
 class Teacher:
@@ -65,8 +68,14 @@ class Teacher:
             self._prompts[key] = encoded["input_ids"][0].tolist()
         return self._prompts[key]
 
-    def lesson(self, sample: Sample) -> Lesson:
-        """A sample with its gold completion and what stands in its cells, from its metadata."""
+    def lesson(self, sample: Sample, credulous: bool = False) -> Lesson:
+        """A sample with its gold completion and what stands in its cells, from its metadata.
+
+        Args:
+            sample: drawn by a world.
+            credulous: answer it as one who believes every picture, where something in it deceives.
+        """
+        fooled = worlds.get(sample.metadata["world"]).credulous(sample) if credulous else None
         order = list(sample.sources)
         pixels = np.stack([np.asarray(source.load()).transpose(2, 0, 1) for source in sample.sources.values()])
         origins = [FUSED, *(mono(name) for name in sample.sources)]
@@ -78,12 +87,13 @@ class Teacher:
             kinds[place], levels[place] = KINDS.index(kind), thing.get("level", 0)
         return Lesson(
             prompt=self.prompt(sample),
-            completion=[*self._processor.tokenizer(gold(sample)).input_ids, WORDS.index(EOS)],
+            completion=[*self._processor.tokenizer(worlds.gold(fooled or sample)).input_ids, WORDS.index(EOS)],
             pixels=pixels,
             views=tuple(tuple(order.index(slot.source) for slot in view(sample, origin)) for origin in origins),
             enough=enough,
             kinds=kinds,
             levels=levels,
+            credulous=fooled is not None,
         )
 
 

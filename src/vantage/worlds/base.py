@@ -128,6 +128,14 @@ class World(ABC):
             metadata=metadata,
         )
 
+    def credulous(self, sample: Sample) -> Sample | None:
+        """The sample as one would answer it who believes every picture, deceptions too.
+
+        Its truth and chain of evidence are then wrong on purpose; ``None`` where nothing deceives, or where this world
+        has no such answer. A model that was partly taught by it knows what it sees but not yet what to trust.
+        """
+        return None
+
     def _check(self, split: str, mix: str) -> None:
         if split not in SPLITS:
             raise ConfigError(f"world {self.name!r}: split is {' or '.join(SPLITS)}, not {split!r}")

@@ -11,10 +11,12 @@ Both pictures together always settle every question.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 
+from vantage.samples import Sample
 from vantage.worlds import canvas
 from vantage.worlds.base import Scene, World
 from vantage.worlds.canvas import CELLS, SIDE
@@ -22,6 +24,9 @@ from vantage.worlds.dice import Dice
 
 HALVES = ("left", "right", "top", "bottom")
 MOST_PEOPLE = 4
+LOOKALIKES = ("person", "poster", "lamp")
+MOST_SEEN = {"count": 9, "locate": 1, "exists": 9}
+"""Look-alikes that an answer to each kind of question can name."""
 BOX_GRID = 8
 """Boxes are in units of this many pixels, from 0 to 64 / 8 = 8."""
 
@@ -76,6 +81,17 @@ class Night(World):
             objects=tuple({"kind": kind, "cell": cell} for kind, cells in kinds for cell in cells),
             frame=f"relative:{SIDE // BOX_GRID}" if task == "locate" else "",
         )
+
+    def credulous(self, sample: Sample) -> Sample | None:
+        """Posters and lamps are taken for people; the person looked for is the first of them."""
+        cells = {kind: [o["cell"] for o in sample.metadata["objects"] if o["kind"] == kind] for kind in LOOKALIKES}
+        deceptions = cells["poster"] + cells["lamp"]
+        if not deceptions:
+            return None
+        task, half = sample.metadata["task"], sample.metadata["reasoning"].split()[0]
+        seen = deceptions if task == "locate" else cells["person"] + deceptions
+        _, truth, evidence = self._ask(task, sorted(seen, key=CELLS.index)[: MOST_SEEN[task]], half)
+        return replace(sample, truth=truth, metadata={**sample.metadata, "reasoning": " ".join(evidence)})
 
     @staticmethod
     def _people(dice: Dice, task: str, turn: int, half: str) -> tuple[list[str], list[str]]:
