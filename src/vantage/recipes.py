@@ -32,8 +32,8 @@ class Model(_Section):
 
     path: str
     """A folder, a name on the Hugging Face hub, or ``tiny`` for the model that Vantage ships."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Precision of the weights."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """Precision of the weights: bfloat16 loses steps of 1e-6. The trainer's ``bf16`` computes in it all the same."""
     attention: str | None = None
     """Attention implementation of transformers, such as ``sdpa`` or ``flash_attention_2``."""
     lora: dict[str, Any] | None = None

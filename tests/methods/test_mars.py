@@ -112,14 +112,26 @@ def test_shuffling_gives_every_problem_the_anchors_of_another_one(problems, seed
     assert torch.equal(shuffle(anchors, seed), shuffled)
 
 
-def test_shuffling_depends_on_the_seed_alone_and_leaves_one_problem_as_it_is():
+def test_shuffling_depends_on_the_seed_alone_and_needs_two_problems():
     anchors = torch.arange(20.0).reshape(20, 1)
     torch.manual_seed(0)
     state = torch.get_rng_state()
     orders = {tuple(shuffle(anchors, seed).flatten().tolist()) for seed in range(8)}
     assert len(orders) == 8
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(shuffle(anchors[:1], 3), anchors[:1])
+    with pytest.raises(ConfigError, match="at least two problems"):
+        shuffle(anchors[:1], 3)
+
+
+def test_shuffling_trades_among_problems_with_the_same_sources():
+    nan = torch.nan
+    anchors = torch.tensor([[1.0, 2.0, nan], [3.0, 4.0, nan], [5.0, 6.0, 7.0], [8.0, 9.0, nan]])
+    shuffled = shuffle(anchors, 0)
+    pairs = {tuple(row[:2]) for row in shuffled[[0, 1, 3]].tolist()}
+    assert pairs == {(1.0, 2.0), (3.0, 4.0), (8.0, 9.0)}
+    assert all(not torch.equal(shuffled[i, :2], anchors[i, :2]) for i in (0, 1, 3))
+    assert shuffled[:, 2].isnan().all(), "nobody has the third source to trade"
+    assert shuffled[2].isnan().all()
 
 
 def test_each_source_speaks_once_and_greedily():

@@ -9,7 +9,9 @@ Deviations from the paper:
 1. A group is without signal when the advantages that would be trained on are all zero. For GRPO's advantages and a
    binary reward that is the paper's 0 < number correct < G; for graded rewards and for MARS it is what the paper means.
 2. Refilling stops after ``max_generation_batches``; the step then trains on the groups that it has and says so.
-3. ``overlong_buffer`` may be a fraction of the limit: the paper's 4,096 of 20,480 tokens are the default 0.2.
+3. What replaces them is drawn at random from the whole data set, by the number of the step, so that a resumed run
+   draws the same; the paper goes on through the epoch.
+4. ``overlong_buffer`` may be a fraction of the limit: the paper's 4,096 of 20,480 tokens are the default 0.2.
 """
 
 from __future__ import annotations

@@ -86,11 +86,23 @@ def source_gains(rewards: object, anchors: object) -> Float[Tensor, "P S"]:
 
 
 def shuffle(anchors: Float[Tensor, "P S"], seed: int) -> Float[Tensor, "P S"]:
-    """Give each problem the anchors of another one: a cyclic shift of a random order, so none keeps its own."""
+    """Give each problem the anchors of another one: a cyclic shift of a random order, so none keeps its own.
+
+    Problems trade with those that have anchors of the same sources; one that nobody can trade with loses its anchors.
+
+    Raises:
+        ConfigError: there are fewer than two problems to trade.
+    """
     problems = anchors.shape[0]
+    if problems < 2:
+        raise ConfigError(f"method.shuffled needs at least two problems in a generation batch, got {problems}")
     order = torch.randperm(problems, generator=torch.Generator().manual_seed(seed)).to(anchors.device)
-    shuffled = torch.empty_like(anchors)
-    shuffled[order] = anchors[order.roll(1)]
+    shuffled = torch.full_like(anchors, torch.nan)
+    present = ~anchors.isnan()
+    for pattern in present.unique(dim=0):
+        alike = order[(present[order] == pattern).all(1)]
+        if len(alike) > 1:
+            shuffled[alike] = anchors[alike.roll(1)]
     return shuffled
 
 

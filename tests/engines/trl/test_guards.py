@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from peft import LoraConfig
 
 from vantage.engines.trl import VantageTrainer, parity
 from vantage.errors import CheckpointError, ConfigError, DataError, EngineError, RewardError
@@ -36,6 +37,8 @@ def test_a_device_must_hold_whole_groups(tiny_folder, night, config):
             {"save_strategy": "steps", "save_steps": 3, "steps_per_generation": 2},
             "save_steps is 3.*between two generations",
         ),
+        (Dapo(), {"epsilon_high": 0.3}, "epsilon_high is 0.3 but the method's is 0.28"),
+        (Dapo(), {"loss_type": "cispo"}, "loss_type is 'cispo'.*set epsilon_high"),
         (Mars(sources=("rgb", "radar")), {}, "row 'night/train/hard/0/0'.*radar.*rgb, infrared"),
     ],
 )
@@ -44,10 +47,17 @@ def test_settings_that_contradict_each_other_name_both(method, args, message, ti
         trainer(tiny_folder, night, config, method, args=args)
 
 
-def test_clip_higher_is_set_unless_the_user_set_it(tiny_folder, night, config):
+def test_clip_higher_is_the_methods(tiny_folder, night, config):
     assert trainer(tiny_folder, night, config, Mars(base=Dapo())).epsilon_high == 0.28
-    assert trainer(tiny_folder, night, config, Dapo(), args={"epsilon_high": 0.3}).epsilon_high == 0.3
+    assert trainer(tiny_folder, night, config, Dapo(epsilon_high=0.3), args={"epsilon_high": 0.3}).epsilon_high == 0.3
     assert trainer(tiny_folder, night, config, Mars()).epsilon_high == 0.2
+    cispo = trainer(tiny_folder, night, config, Dapo(), args={"epsilon_high": 5.0, "loss_type": "cispo"})
+    assert cispo.epsilon_high == 5.0
+
+
+def test_a_default_save_interval_moves_to_where_a_generation_begins(tiny_folder, night, config):
+    args = {"save_strategy": "steps", "steps_per_generation": 3, "per_device_train_batch_size": 8}
+    assert trainer(tiny_folder, night, config, args=args).args.save_steps == 501
 
 
 def test_the_users_configuration_is_left_alone(tiny_folder, night, config):
@@ -139,8 +149,58 @@ def test_training_is_refused_when_pictures_do_not_reach_the_model(tiny_folder, n
     projector = t.model.model.multi_modal_projector
     for parameter in projector.parameters():
         parameter.data.zero_()
-    with pytest.raises(EngineError, match="pictures do not reach the model"):
+    with pytest.raises(EngineError, match=r"pictures do not reach the model.*'rgb' and of 'infrared'"):
         t.train()
+
+
+def test_training_is_refused_when_one_source_does_not_reach_the_model(tiny_folder, night, config):
+    t = trainer(tiny_folder, night, config)
+    original = t._get_per_token_logps_and_entropies
+
+    def half_blind(*args, pixel_values, **kwargs):
+        pixel_values = pixel_values.clone()
+        pixel_values[1::2] = 0
+        return original(*args, pixel_values=pixel_values, **kwargs)
+
+    t._get_per_token_logps_and_entropies = half_blind
+    with pytest.raises(EngineError, match=r"disagree|the content of 'infrared' changes"):
+        t.train()
+
+
+def test_bfloat16_autocast_over_float32_weights_is_no_mismatch(tiny_folder, night, config):
+    trainer(tiny_folder, night, config, args={"bf16": True, "max_steps": 1}).train()
+
+
+def test_a_lora_with_dropout_is_no_mismatch(tiny_folder, night, config):
+    lora = LoraConfig(r=4, lora_dropout=0.5, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    t = trainer(tiny_folder, night, config, args={"max_steps": 1}, peft_config=lora)
+    before = {n: p.detach().clone() for n, p in t.model.named_parameters()}
+    reward = t.verifier
+    t.reward_funcs[0] = lambda completions, **k: [float(i % 3) for i, _ in enumerate(reward(completions, **k))]
+    t.train()
+    moved = {n for n, p in t.model.named_parameters() if not torch.equal(before[n], p)}
+    assert moved
+    assert all("lora_" in name for name in moved)
+
+
+def test_a_template_that_writes_the_first_token_itself_is_no_mismatch(tiny_folder, night, config):
+    t = trainer(tiny_folder, night, config)
+    original = t._tokenize_prompts
+    processor = t.processing_class
+    t._tokenizer.bos_token = "<user>"
+
+    class WithBos(type(processor)):
+        def __call__(self, *args, **kwargs):
+            inputs = super().__call__(*args, **kwargs)
+            bos = torch.full_like(inputs["input_ids"][:, :1], self.tokenizer.bos_token_id)
+            inputs["input_ids"] = torch.cat([bos, inputs["input_ids"]], dim=1)
+            return inputs
+
+    tokens = original([PromptStyle().messages(night[0])])[0][0]
+    processor.__class__ = WithBos
+    parity._compare_prompts(t, night[0], PromptStyle().messages(night[0]), tokens)
+    with pytest.raises(EngineError, match="differently"):
+        parity._compare_prompts(t, night[0], PromptStyle().messages(night[0]), tokens[1:])
 
 
 def test_training_is_refused_when_prompts_differ(tiny_folder, night, config):

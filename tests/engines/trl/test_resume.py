@@ -17,10 +17,10 @@ MARS_DAPO = """
 threads: 1
 model: {path: %s, dtype: float32}
 method: {name: mars, base: {name: dapo, max_generation_batches: 2, overlong_buffer: null}}
-data: {train: "night?split=train&n=40&mix=easy", test: "night?split=test&n=8"}
+data: {train: "night?split=train&n=18&mix=easy", test: "night?split=test&n=8"}
 evaluation: {after: false}
 trainer:
-  max_steps: 8
+  max_steps: 8 # four generations of eight questions: two an epoch, so that it is cut in the second
   num_generations: 4
   per_device_train_batch_size: 8
   gradient_accumulation_steps: 2
@@ -88,6 +88,10 @@ def test_kill_and_resume_equals_an_uninterrupted_run(tmp_path):
     assert read(killed / "rollouts.jsonl") == read(expected / "rollouts.jsonl")
     moved = load_file(tiny.path() / "model.safetensors")
     assert any(not moved[name].equal(weights[name]) for name in moved), "nothing was learned"
+    first, second = (
+        {g["id"] for g in read(killed / "rollouts.jsonl") if g["step"] in steps} for steps in ((1, 3), (5, 7))
+    )
+    assert first & second, "the second epoch asks questions of the first again"
     again = subprocess.run(command(recipe, "whole"), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert "exists already" in again.stderr

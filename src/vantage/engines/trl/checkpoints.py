@@ -18,8 +18,13 @@ TRAINER_STATE = "trainer_state.json"
 """The file of a checkpoint that the trainer writes last."""
 
 
-def complete(folder: Path) -> bool:
-    """Whether a checkpoint was written to its end: the trainer's state is what is written last."""
+def complete(folder: Path, processes: int = 1) -> bool:
+    """Whether a checkpoint was written to its end.
+
+    The first process writes the trainer's state last; every other one writes its random state on its own time.
+    """
+    if processes > 1 and not all((folder / f"rng_state_{rank}.pth").exists() for rank in range(processes)):
+        return False
     try:
         state = json.loads((folder / TRAINER_STATE).read_text())
     except (OSError, ValueError):
@@ -27,9 +32,9 @@ def complete(folder: Path) -> bool:
     return isinstance(state, dict) and isinstance(state.get("global_step"), int)
 
 
-def last_complete(folder: Path) -> Path | None:
+def last_complete(folder: Path, processes: int = 1) -> Path | None:
     """The latest checkpoint under ``folder`` that was written to its end; one cut short is passed over."""
-    found = [p for p in folder.glob("checkpoint-*") if p.name.split("-")[-1].isdigit() and complete(p)]
+    found = [p for p in folder.glob("checkpoint-*") if p.name.split("-")[-1].isdigit() and complete(p, processes)]
     return max(found, key=lambda p: int(p.name.split("-")[-1]), default=None)
 
 

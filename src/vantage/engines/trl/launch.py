@@ -23,9 +23,9 @@ from vantage.engines.trl.checkpoints import TRAINER_STATE, last_complete, requir
 from vantage.engines.trl.config import grpo_config
 from vantage.engines.trl.logs import MetricsLog, trim
 from vantage.engines.trl.progress import RichProgress
-from vantage.engines.trl.settings import reconcile
+from vantage.engines.trl.settings import anchor_columns, reconcile
 from vantage.engines.trl.trainer import VantageTrainer
-from vantage.errors import ConfigError
+from vantage.errors import ConfigError, EngineError
 from vantage.evaluation import Evaluation, evaluate, figures, write_rows
 from vantage.models import context_window, load_model, load_processor, with_resized_size
 from vantage.progress import progress
@@ -55,6 +55,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     args = grpo_config(recipe.trainer, run.checkpoints, recipe.seed)
+    args.trust_remote_code = recipe.model.trust_remote_code
     reconcile(recipe.method, args, {})
     lora = None if recipe.model.lora is None else _lora(recipe.model.lora)
     main = args.process_index == 0
@@ -78,10 +79,8 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
     longest = recipe.evaluation.max_new_tokens or args.max_completion_length
     testing = _samples(recipe, "test", processor, window, longest, console) if recipe.data.test else None
     run.checkpoints.mkdir(parents=True, exist_ok=True)
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    require_space(run.checkpoints, weights, 0 if recipe.model.lora else weights)
 
-    checkpoint = last_complete(run.checkpoints) if resume else None
+    checkpoint = last_complete(run.checkpoints, args.world_size) if resume else None
     reached = TrainerState() if checkpoint is None else TrainerState.load_from_json(str(checkpoint / TRAINER_STATE))
     if resume:
         if main:
@@ -103,6 +102,9 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         callbacks=[MetricsLog(run.metrics), watching],
         peft_config=lora,
     )
+    # A checkpoint holds what is trained, all weights or an adapter, and two moments of it.
+    trained = sum(p.numel() * p.element_size() for p in trainer.model.parameters() if p.requires_grad)
+    require_space(run.checkpoints, trained, trained)
     trainer.remove_callback(PrinterCallback)  # it prints every figure of every step; RichProgress says what matters
 
     measure = _Measure(recipe, run, trainer, testing, console)
@@ -110,6 +112,11 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
     try:
         if checkpoint is not None and reached.global_step >= reached.max_steps:
             # It was stopped between its last step and its summary; the stock trainer would take one step more.
+            if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+                raise EngineError(
+                    f"{run.folder} has taken its last step already; its weights are those of {checkpoint}, which "
+                    "'vantage eval' measures"
+                )
             trainer._load_from_checkpoint(str(checkpoint))
             trainer.state = reached
         else:
@@ -153,7 +160,7 @@ def _samples(
             window=window,
             completion=completion,
             style=recipe.prompt.style(),
-            anchors=recipe.prompt.mono,
+            anchors=recipe.prompt.mono if part == "test" or anchor_columns(recipe.method, samples) else None,
             decode=recipe.data.decode,
             progress=report,
         )
@@ -164,6 +171,11 @@ def _window(config: Any, args: GRPOConfig) -> int | None:
     """The most tokens of prompt and completion: the model's, or the rollout engine's where that is less."""
     limits = [context_window(config), args.vllm_max_model_length if args.use_vllm else None]
     return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _is_zero3(accelerator: Any) -> bool:
+    plugin = accelerator.state.deepspeed_plugin
+    return plugin is not None and plugin.zero_stage == 3
 
 
 def _lora(settings: dict[str, Any]) -> LoraConfig:
@@ -190,7 +202,12 @@ class _Measure:
         if broadcast_object_list(known)[0]:
             return Evaluation.load(file)
         accelerator = trainer.accelerator
-        mine = self.samples[accelerator.process_index :: accelerator.num_processes]
+        if trainer.is_fsdp_enabled or _is_zero3(accelerator):
+            self.console.print("weights are sharded: not measured here; measure the saved model with 'vantage eval'")
+            return None
+        trainer.model.to(accelerator.device)  # DeepSpeed would place it only when training starts
+        each = -(-len(self.samples) // accelerator.num_processes)
+        mine = self.samples[accelerator.process_index * each : (accelerator.process_index + 1) * each]
         with (
             progress(self.console, f"evaluate {moment}") as report,
             unwrap_model_for_generation(trainer.model_wrapped, accelerator) as model,
@@ -217,7 +234,8 @@ class _Measure:
 
 def _together(part: Evaluation, rows: list[Any]) -> tuple[Evaluation, list[Any]]:
     """The evaluation over the rows of every process."""
-    tasks = {task: figures(row for row in rows if row["task"] == task) for task in part.tasks}
+    names = dict.fromkeys(row["task"] for row in rows if row["task"])
+    tasks = {task: figures(row for row in rows if row["task"] == task) for task in names}
     return part.model_copy(update={**dict(figures(rows)), "tasks": tasks}), rows
 
 

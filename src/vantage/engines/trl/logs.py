@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from vantage.files import write_lines
 
 RENAMED = {
     "completions/mean_length": "length/mean",
@@ -105,10 +106,5 @@ def trim(path: Path, step: int) -> int:
             kept.append(line)
         else:
             dropped += 1
-    partial = path.with_suffix(path.suffix + ".partial")
-    with partial.open("wb") as file:
-        file.writelines(line + b"\n" for line in kept)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_lines(path, kept)
     return dropped

@@ -54,16 +54,22 @@ class RolloutPhase:
     def __init__(self, trainer: VantageTrainer, anchors: tuple[Speaker, ...]) -> None:
         self._trainer = trainer
         self._anchors = anchors
+        self._step = -1
+        self._generations = 0
 
     def collect(self, rows: list[int]) -> Collected:
         """Groups for the training samples ``rows``, silent ones replaced as far as the method allows."""
         trainer = self._trainer
         batches = trainer.method.generation_batches
         wanted = len(rows)
+        # How many generations came before within this optimizer step, which a resumed process counts alike.
+        self._generations = self._generations + 1 if trainer.state.global_step == self._step else 0
+        self._step = trainer.state.global_step
+        asked = set(gather_object(list(rows))) if batches > 1 else set()
         kept, silent, spoken = Rollout(), Rollout(), list[Group]()
         figures: list[dict[str, float]] = []
         for batch in range(batches):
-            drawn = rows if batch == 0 else self._refill(rows, batch)
+            drawn = rows if batch == 0 else self._refill(asked, wanted, batch)
             rollout, said = self._roll_out([trainer.training_samples[index] for index in drawn], batch)
             spoken += rollout.groups
             figures.append(said)
@@ -88,29 +94,35 @@ class RolloutPhase:
             )
         means = {name: float(np.nanmean([f[name] for f in figures])) for name in figures[0]}
         means |= {"dynamic/batches": float(len(figures)), "dynamic/filled": have / need}
+        # What reward functions logged row by row is of all batches; the table of completions has rows of what is kept.
+        trainer._pending_extra_logs.clear()
         rollout, fillers = _fill(kept, silent, wanted)
         return Collected(rollout, fillers, spoken, means)
 
-    def _refill(self, rows: list[int], batch: int) -> list[int]:
-        """Fresh rows for this process, drawn from the step's number alone, so that a resumed run draws the same."""
-        trainer = self._trainer
-        used = set(gather_object(list(rows)))
-        total = len(trainer.training_samples)
-        shuffled = np.random.default_rng(self._moment(batch)).permutation(total).tolist()
-        order = [index for index in shuffled if index not in used] or shuffled
-        start = trainer.accelerator.process_index * len(rows)
-        return [order[(start + offset) % len(order)] for offset in range(len(rows))]
+    def _refill(self, asked: set[int], size: int, batch: int) -> list[int]:
+        """Fresh rows for this process, drawn from the step's number alone, so that a resumed run draws the same.
 
-    def _moment(self, batch: int) -> list[int]:
-        """Numbers that every process shares and that no other batch of groups has."""
+        The batches of a step take turns in one random order of the rows that the step did not begin with, so that none
+        comes twice before all have come.
+        """
         trainer = self._trainer
-        accumulated = trainer._step % trainer.args.gradient_accumulation_steps
-        return [trainer.args.seed, trainer.state.global_step, accumulated, batch]
+        total = len(trainer.training_samples)
+        shuffled = np.random.default_rng(self._moment()).permutation(total).tolist()
+        order = [index for index in shuffled if index not in asked] or shuffled
+        accelerator = trainer.accelerator
+        start = ((batch - 1) * accelerator.num_processes + accelerator.process_index) * size
+        return [order[(start + offset) % len(order)] for offset in range(size)]
+
+    def _moment(self) -> list[int]:
+        """Numbers that every process shares and that no other generation has."""
+        return [self._trainer.args.seed, self._trainer.state.global_step, self._generations]
 
     def _roll_out(self, samples: list[Sample], batch: int) -> tuple[Rollout, dict[str, float]]:
         """Speak, score and judge one batch of groups."""
         trainer, size = self._trainer, self._trainer.num_generations
-        pictures = [{name: source.load() for name, source in sample.sources.items()} for sample in samples]
+        pictures = [
+            {name: trainer.shown(source.load()) for name, source in sample.sources.items()} for sample in samples
+        ]
         prompts = [
             trainer.style.messages(sample, pictures=loaded) for sample, loaded in zip(samples, pictures, strict=True)
         ]
@@ -205,7 +217,7 @@ class RolloutPhase:
 
         everyone = gather(rewards)
         columns = Rewards.of(everyone[:, :size], everyone[:, size:])
-        seed = int(np.random.SeedSequence(self._moment(batch)).generate_state(1)[0])
+        seed = int(np.random.SeedSequence([*self._moment(), batch]).generate_state(1)[0])
         decision = trainer.method.decide(columns, seed)
         start = trainer.accelerator.process_index * len(groups)
         mine = slice(start, start + len(groups))

@@ -15,6 +15,9 @@ from vantage.samples import Sample
 TOKEN_LEVEL = ("dapo", "bnpo", "dr_grpo", "cispo", "vespo")
 """Losses of TRL that are averaged over tokens rather than over completions."""
 
+CLIPPED = ("grpo", "dapo", "bnpo", "dr_grpo")
+"""Losses of TRL that clip the ratio to 1 - epsilon .. 1 + epsilon_high."""
+
 _REFUSED = {
     "tools": "tools answer in the middle of a completion",
     "rollout_func": "the rollout phase is Vantage's",
@@ -31,8 +34,8 @@ def reconcile(method: Method, args: GRPOConfig, kwargs: dict[str, Any]) -> None:
     for name, why in _REFUSED.items():
         if kwargs.get(name):
             raise ConfigError(f"{name} cannot be used with VantageTrainer: {why}")
-    if method.clip_high is not None and args.epsilon_high is None:
-        args.epsilon_high = method.clip_high
+    if method.clip_high is not None:
+        _clip_higher(method, method.clip_high, args)
     if method.token_level and args.loss_type not in TOKEN_LEVEL:
         raise ConfigError(
             f"loss_type is {args.loss_type!r}, which averages over completions; {method.name} needs a loss averaged "
@@ -57,6 +60,9 @@ def reconcile(method: Method, args: GRPOConfig, kwargs: dict[str, Any]) -> None:
         )
     if args.save_strategy == "steps" and args.save_steps >= 1:
         per_generation = args.steps_per_generation * args.num_iterations
+        if args.save_steps == GRPOConfig.save_steps:  # left alone: the next step at which a generation begins
+            while int(args.save_steps) * args.gradient_accumulation_steps % per_generation:
+                args.save_steps += 1
         if int(args.save_steps) * args.gradient_accumulation_steps % per_generation:
             raise ConfigError(
                 f"save_steps is {int(args.save_steps)}, which falls between two generations (one every "
@@ -65,6 +71,22 @@ def reconcile(method: Method, args: GRPOConfig, kwargs: dict[str, Any]) -> None:
             )
     # A length limit that the method cannot work with is found here rather than after the first rollout.
     method.length_penalty(torch.zeros(1, 1, dtype=torch.long), args.max_completion_length)
+
+
+def _clip_higher(method: Method, clip_high: float, args: GRPOConfig) -> None:
+    if args.loss_type not in CLIPPED:
+        if args.epsilon_high is None:
+            raise ConfigError(
+                f"loss_type is {args.loss_type!r}, to which {method.name}'s clip range of {clip_high} means something "
+                f"else; set epsilon_high to what this loss needs, or loss_type to one of {', '.join(CLIPPED)}"
+            )
+        return
+    if args.epsilon_high not in (None, clip_high):
+        raise ConfigError(
+            f"epsilon_high is {args.epsilon_high} but the method's is {clip_high}; set the method's epsilon_high and "
+            "leave the trainer's alone"
+        )
+    args.epsilon_high = clip_high
 
 
 def samples(dataset: Sequence[Sample] | None, name: str) -> Sequence[Sample]:
@@ -87,22 +109,17 @@ def samples(dataset: Sequence[Sample] | None, name: str) -> Sequence[Sample]:
 def anchor_columns(method: Method, dataset: Sequence[Sample]) -> tuple[Speaker, ...]:
     """Every speaker that the method wants for some sample, in order of first appearance.
 
-    A data set whose rows all have the same sources may say so in ``source_names`` and is then not walked.
-
     Raises:
         ConfigError: a sample that the method cannot work on; names the row.
     """
-    uniform = getattr(dataset, "source_names", None)
     columns: dict[Speaker, None] = {}
     seen: set[tuple[str, ...]] = set()
     for sample in dataset:
-        names = tuple(uniform) if uniform else tuple(sample.sources)
+        names = tuple(sample.sources)
         if names not in seen:
             seen.add(names)
             try:
                 columns.update(dict.fromkeys(method.speakers(names)))
             except ConfigError as error:
                 raise ConfigError(f"row {sample.id!r}: {error}") from error
-        if uniform:
-            break
     return tuple(columns)

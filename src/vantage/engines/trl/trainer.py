@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.logging import get_logger
 from accelerate.utils import gather_object, is_peft_model
+from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 from trl import GRPOConfig, GRPOTrainer
@@ -29,10 +31,13 @@ from vantage.engines.trl.logs import RolloutLog
 from vantage.engines.trl.parity import ParityCheck
 from vantage.engines.trl.phase import Collected, RolloutPhase, flags
 from vantage.engines.trl.rollout import Row, Verifier, checked, row
+from vantage.engines.trl.sampling import EpochSampler
 from vantage.groups import FUSED, Group, Member
 from vantage.methods import Method
-from vantage.models import load_model, load_processor, placeholder_ids
+from vantage.models import load_model, load_processor, placeholder_ids, resized_size
 from vantage.samples import MonoView, PromptStyle, Sample
+
+logger = get_logger(__name__)
 
 Samples = Sequence[Sample]
 
@@ -99,7 +104,8 @@ class VantageTrainer(GRPOTrainer):
         if isinstance(model, str):
             if processing_class is None:
                 processing_class = load_processor(model)
-            model = load_model(model, **(args.model_init_kwargs or {}))
+            # As TRL does: bfloat16 weights would round the steps of reinforcement learning away.
+            model = load_model(model, **{"dtype": "float32", **(args.model_init_kwargs or {})})
         super().__init__(
             model=model,
             reward_funcs=[self.verifier, *(checked(function) for function in more)],
@@ -138,6 +144,17 @@ class VantageTrainer(GRPOTrainer):
         banned = sorted({*banned, *(self.generation_kwargs.get("suppress_tokens") or [])})
         self.generation_kwargs["suppress_tokens"] = banned
         self.generation_config.suppress_tokens = banned
+
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> EpochSampler:
+        return EpochSampler(
+            epoch=lambda: self.state.epoch,
+            data_source=self.train_dataset if dataset is None else dataset,
+            mini_repeat_count=self.num_generations,
+            batch_size=self.args.generation_batch_size // self.num_generations,
+            repeat_count=self.num_iterations * self.args.steps_per_generation,
+            shuffle=self.shuffle_dataset,
+            seed=self.args.seed,
+        )
 
     # --- doors into the stock trainer -----------------------------------------------------------------------------
 
@@ -222,6 +239,17 @@ class VantageTrainer(GRPOTrainer):
         index = chosen[..., None].expand(-1, -1, rollout.per_function.shape[-1])
         return self.accelerator.gather(rollout.per_function.gather(1, index).flatten(0, 1))
 
+    def shown(self, picture: Image.Image) -> Image.Image:
+        """A picture as the rollout backend gets it.
+
+        vLLM processes pictures with the checkpoint's own settings. Where this trainer's processor resizes a picture,
+        it is handed over in that size, which the backend then leaves as it is; otherwise both would count other tokens.
+        """
+        if not self.use_vllm or not hasattr(getattr(self.processing_class, "image_processor", None), "merge_size"):
+            return picture
+        size = resized_size(self.processing_class, picture.size)
+        return picture if size == picture.size else picture.resize(size, Image.Resampling.BICUBIC)
+
     @property
     def training_samples(self) -> Samples:
         """What it trains on."""
@@ -281,6 +309,8 @@ class VantageTrainer(GRPOTrainer):
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """One micro-step; at the end of an optimizer step its time split is noted."""
+        if self._step % self.current_gradient_accumulation_steps == 0:
+            self.clock.take()  # what ran between two steps, an evaluation for example, is no part of this one
         with self.clock.phase("update"):
             loss = super().training_step(model, inputs, num_items_in_batch)
         if self._step % self.current_gradient_accumulation_steps == 0:
@@ -303,8 +333,14 @@ class VantageTrainer(GRPOTrainer):
         if is_peft_model(target) or self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
-        target.load_state_dict(load_model(resume_from_checkpoint).state_dict())
+        saved = load_model(resume_from_checkpoint, trust_remote_code=self.args.trust_remote_code)
+        target.load_state_dict(saved.state_dict())
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        if self._step % (self.args.steps_per_generation * self.num_iterations):
+            logger.warning(
+                "step %d is saved between two generations; a run resumed from it starts with fresh groups",
+                self.state.global_step,
+            )
         with save_whole(Path(self._get_output_dir(trial=trial)), self.state.global_step, self.accelerator):
             super()._save_checkpoint(model, trial)
