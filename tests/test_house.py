@@ -14,7 +14,7 @@ ROOT = Path(vantage.__file__).parent
 
 # From the ground up; rooms on one line do not know each other. A room may import itself and any line above its own.
 FLOORS: list[set[str]] = [
-    {"errors", "progress"},
+    {"errors", "files", "progress"},
     {"samples", "groups"},
     {"rewards"},
     {"methods"},
@@ -45,6 +45,7 @@ TRAINERS = {"trl", "verl", "vllm", "accelerate", "peft", "deepspeed"}
 NETWORKS = {"torch", "transformers"}
 MAY_NOT_IMPORT = {
     "errors": TRAINERS | NETWORKS,
+    "files": TRAINERS | NETWORKS,
     "samples": TRAINERS | NETWORKS,
     "groups": TRAINERS | NETWORKS,
     "rewards": TRAINERS | NETWORKS,

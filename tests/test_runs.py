@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from vantage import recipes, runs
@@ -72,15 +70,3 @@ def test_a_run_that_made_something_keeps_all_of_it(made, recipe, tmp_path):
     (run.folder / made).write_text("{}", encoding="utf-8")
     runs.abandon(run)
     assert (run.folder / made).is_file() and run.recipe.is_file()
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path):
-    file = tmp_path / "summary.json"
-    runs.write_json(file, {"name": "Ünïcode", "fused": None})
-    old = file.read_text(encoding="utf-8")
-    assert json.loads(old) == {"name": "Ünïcode", "fused": None} and "Ü" in old
-    with pytest.raises(ValueError, match="JSON"):
-        runs.write_json(file, {"fused": float("nan")})
-    with pytest.raises(UnicodeEncodeError):
-        runs.write(file, "half a line \ud800")
-    assert file.read_text(encoding="utf-8") == old

@@ -11,14 +11,13 @@ curves.png, summary.json
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vantage import recipes
 from vantage.errors import ConfigError
+from vantage.files import write_json as write_json
+from vantage.files import write_text
 from vantage.recipes import Recipe
 
 RUNS = Path("runs")
@@ -88,7 +87,7 @@ def start(name: str, recipe: Recipe, root: Path = RUNS) -> Run:
         )
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
-        write(run.recipe, recipes.dump(recipe))
+        write_text(run.recipe, recipes.dump(recipe))
     except OSError as error:
         raise ConfigError(f"{run.folder}: a run cannot be written there ({error.strerror})") from error
     return run
@@ -124,21 +123,6 @@ def free_name(name: str, root: Path = RUNS) -> str:
     taken = {path.name for path in root.iterdir()} if root.is_dir() else set()
     names = [name, *(f"{name}-{i}" for i in range(2, len(taken) + 3))]
     return next(candidate for candidate in names if candidate not in taken)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file in one move: at every moment it is the old one or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """``write`` for JSON."""
-    write(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _plain(name: str) -> str:

@@ -16,6 +16,7 @@ import torch
 from vantage import rewards
 from vantage.errors import ConfigError, DataError
 from vantage.evaluation.results import Evaluation, figures
+from vantage.files import write_lines
 from vantage.groups import FUSED, Origin
 from vantage.samples import MonoView, PromptStyle, Sample
 
@@ -120,12 +121,7 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
     Half of a surrogate pair, which no file can hold, is written as its JSON escape.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".part")
-    with draft.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    draft.replace(path)
+    write_lines(path, (json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") for row in rows))
 
 
 def _checked(samples: Iterable[Sample]) -> Sequence[Sample]:
