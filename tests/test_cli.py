@@ -144,6 +144,46 @@ def test_the_shipped_model_is_measured(vantage, tmp_path):
 
 
 @shipped
+def test_figures_and_answers_are_kept_before_anything_is_shown(vantage, tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("the screen is gone")
+
+    monkeypatch.setattr("vantage.evaluation.table", broken)
+    result = vantage(
+        "eval", "tiny", "--data", "night?n=1", "--output", "f.json", "--answers", "a.jsonl", "--max-new-tokens", "2",
+    )  # fmt: skip
+    assert str(result.exception) == "the screen is gone"
+    assert json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))["n"] == 1
+    assert len((tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+
+
+@shipped
+@pytest.mark.parametrize(("flags", "trusted"), [((), False), (("--trust-remote-code",), True)])
+def test_code_of_a_model_runs_only_when_asked_for(flags, trusted, vantage, monkeypatch):
+    seen = []
+
+    def watched(path, **options):
+        seen.append(options)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("vantage.models.load_processor", watched)
+    monkeypatch.setattr("vantage.models.load_model", watched)
+    vantage("eval", "tiny", "--data", "night?n=1", *flags)
+    assert seen == [{"trust_remote_code": trusted}] * 2
+
+
+@pytest.mark.parametrize("folder", ["[archive]", "a[/x]", "[bold]", ":dog:"])
+def test_a_path_is_shown_as_it_is(folder, vantage, tmp_path):
+    (tmp_path / folder).mkdir(parents=True)
+    result = vantage("data", "show", "night", "--n", "1", "--output", f"{folder}/x.png")
+    assert (result.exit_code, result.stdout) == (0, f"1 of 1000 samples: {folder}/x.png\n")
+    assert f"{folder}/gone: no such file" in refused(vantage("data", "show", f"jsonl:{folder}/gone"))
+    for console in (cli.out, cli.err):  # handed to the engine, which prints names of runs
+        assert str(console.render_str(folder)) == folder
+
+
+@shipped
 def test_an_evaluation_takes_the_whole_prompt_of_a_recipe(vantage, tmp_path, monkeypatch):
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import LlavaProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -132,6 +134,91 @@ def test_weights_that_would_be_drawn_at_random_are_an_error(folders, tmp_path):
     file.write_text(json.dumps(config))
     with pytest.raises(ConfigError, match=r"lacks \d+ weights, the first is .*layers\.2"):
         models.load_model(tmp_path / "deeper")
+
+
+@pytest.fixture
+def adapter(folder, tmp_path):
+    """A LoRA adapter that changes the model, in memory and as a folder."""
+    lora = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    model = get_peft_model(models.load_model(folder), lora).eval()
+    model.save_pretrained(tmp_path / "adapter")
+    return model, tmp_path / "adapter"
+
+
+def test_an_adapter_is_loaded_onto_its_model(adapter, folder, processor):
+    trained, saved = adapter
+    assert not (saved / "config.json").exists(), "the adapter alone"
+    batch = encode(processor, messages("hi", (64, 64), (60, 40)))
+    again = models.load_model(saved)
+    assert not again.training
+    with torch.no_grad():
+        logits = again(**batch).logits
+        assert torch.equal(logits, trained(**batch).logits)
+        assert (logits - models.load_model(folder)(**batch).logits).abs().max() > 1e-3
+    assert models.context_window(again.config) == 8192
+
+
+def test_an_adapter_that_is_not_whole_is_an_error(adapter):
+    _, saved = adapter
+    file = saved / "adapter_model.safetensors"
+    weights = load_file(file)
+    weights.pop(min(weights))
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(ConfigError, match=r"lacks 1 weights, the first is .*q_proj\.lora_A"):
+        models.load_model(saved)
+    settings = json.loads((saved / "adapter_config.json").read_text())
+    (saved / "adapter_config.json").write_text(json.dumps({**settings, "base_model_name_or_path": "gone/base"}))
+    with pytest.raises(ConfigError, match="adapter of 'gone/base'"):
+        models.load_model(saved)
+
+
+@pytest.fixture
+def foreign(folders, tmp_path):
+    """A checkpoint of an architecture that only its own code knows; the code leaves a trace when it runs."""
+    shutil.copytree(folders["qwen3_vl"], tmp_path / "foreign")
+    changes = {
+        "config.json": {"model_type": "foreign", "auto_map": {"AutoConfig": "code.Foreign"}},
+        "processor_config.json": {"processor_class": None, "auto_map": {"AutoProcessor": "code.Foreign"}},
+        "tokenizer_config.json": {"processor_class": None},
+    }
+    for name, change in changes.items():
+        file = tmp_path / "foreign" / name
+        file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    (tmp_path / "foreign" / "code.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n"
+        "from transformers import PreTrainedConfig\n"
+        "class Foreign(PreTrainedConfig):\n    model_type = 'foreign'\n"
+    )
+    return tmp_path / "foreign"
+
+
+@pytest.mark.parametrize("load", [models.load_processor, models.load_model])
+def test_code_of_a_checkpoint_runs_when_asked_for_and_nobody_is_asked(load, foreign, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda *question: asked.append(question) or "y")
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    for options in ({}, {"trust_remote_code": False}):
+        with pytest.raises(ConfigError, match=r"foreign: .*cannot be loaded"):
+            load(foreign, **options)
+        assert not (tmp_path / "ran").exists() and not asked
+    with pytest.raises(ConfigError):
+        load(foreign, trust_remote_code=True)  # runs, and brings a configuration but no model
+    assert (tmp_path / "ran").exists() and not asked
+
+
+@pytest.mark.parametrize("load", [models.load_processor, models.load_model])
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_name_on_the_hub_is_located_with_the_callers_trust(load, trust, monkeypatch):
+    seen = []
+
+    def from_pretrained(name, **options):
+        seen.append((name, options))
+        raise OSError("no network")
+
+    monkeypatch.setattr(models.AutoConfig, "from_pretrained", from_pretrained)
+    with pytest.raises(ConfigError, match="neither a local folder"):
+        load("nobody/nothing", revision="v1", **({"trust_remote_code": True} if trust else {}))
+    assert seen == [("nobody/nothing", {"trust_remote_code": trust, "revision": "v1"})]
 
 
 def test_a_model_reads_several_pictures_and_writes(folder, processor):

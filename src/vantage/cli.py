@@ -19,8 +19,9 @@ from vantage.errors import ConfigError, DataError, VantageError
 if TYPE_CHECKING:
     from vantage.evaluation import Evaluation
 
-out = Console()
-err = Console(stderr=True)
+# Names, paths and errors may hold square brackets and colons; nothing printed here is markup.
+out = Console(markup=False, emoji=False, highlight=False)
+err = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 class _Group(TyperGroup):
@@ -32,8 +33,8 @@ class _Group(TyperGroup):
         except VantageError as error:
             if os.environ.get("VANTAGE_DEBUG"):
                 raise
-            err.print("[bold red]error:[/bold red]", end=" ")
-            err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            err.print(Text("error:", "bold red"), end=" ")
+            err.print(str(error), soft_wrap=True)
             raise typer.Exit(1) from None
 
 
@@ -86,8 +87,6 @@ def quickstart(
         "A small vision-language model answers questions about scenes seen in colour and in infrared.\n"
         f"It is now trained on {parsed.data.train}, and measured on scenes that it never trains on.\n"
         "Gain of fusion, shown at each step: how much better its answers from both pictures are than from one.\n",
-        markup=False,
-        highlight=False,
     )
     _run(parsed, run, resume=False)
 
@@ -110,6 +109,9 @@ def evaluate(
         typer.Option("--label-sources/--no-labels", help="Write each source's name before its picture; on for tiny."),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Take the prompt from this recipe.")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that the model brings along.")
+    ] = False,
 ) -> None:
     """Measure a model: right answers from all sources together and from each alone."""
     from vantage import datasets, recipes, tiny
@@ -138,7 +140,8 @@ def evaluate(
 
     path = str(tiny.path()) if model == "tiny" else model
     style = prompt.style()
-    processor, loaded = load_processor(path), load_model(path).to(device())
+    processor = load_processor(path, trust_remote_code=trust_remote_code)
+    loaded = load_model(path, trust_remote_code=trust_remote_code).to(device())
     samples = with_resized_size(samples, processor)
     with progress(err, "check data") as report:
         datasets.check(
@@ -163,11 +166,12 @@ def evaluate(
             data_name=data,
             progress=report,
         )
-    out.print(table(result))
+    # What took long is kept before anything can go wrong with showing it.
     if output is not None:
         result.save(output)
     if answers is not None:
         write_rows(answers, rows)
+    out.print(table(result))
 
 
 @app.command()
@@ -206,7 +210,7 @@ def data_show(
     shown = [samples[i] for i in range(min(n, len(samples)))]
     target = output or Path(f"{shown[0].id.split('/')[0].replace(':', '-') or 'data'}.png")
     contact_sheet(shown).save(target)
-    out.print(f"{len(shown)} of {len(samples)} samples: {target}", markup=False, highlight=False)
+    out.print(f"{len(shown)} of {len(samples)} samples: {target}")
 
 
 @data_app.command("list")
@@ -231,11 +235,11 @@ def tiny_train(
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
-    """Make the shipped model again from nothing; about ten minutes on one CPU core."""
+    """Make the shipped model again from nothing; about five minutes on one CPU core."""
     from vantage import tiny
 
-    tiny.train(output, seed=seed, progress=lambda progress: out.print(str(progress), markup=False, highlight=False))
-    out.print(f"the model lies in {output}", markup=False, highlight=False)
+    tiny.train(output, seed=seed, progress=lambda progress: out.print(str(progress)))
+    out.print(f"the model lies in {output}")
 
 
 def _run(recipe: Any, run: Any, resume: bool) -> None:
@@ -260,8 +264,6 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
     out.print(
         f"{summary['steps']} steps in {summary['seconds']:.0f} s, {summary['peak_memory_mb']:.0f} MiB at most.\n"
         f"Look at {run.curves} (curves), {run.rollouts} (every answer), {run.summary} (before and after).",
-        markup=False,
-        highlight=False,
         soft_wrap=True,
     )
 

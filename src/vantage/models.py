@@ -34,7 +34,7 @@ _PLACEHOLDER_TOKEN = re.compile(r"^[<\[].*(image|img|video|audio|vision).*[>\]]$
 _LOAD_ERRORS = (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
-def load_processor(path: str | Path, **kwargs: Any) -> Any:
+def load_processor(path: str | Path, *, trust_remote_code: bool = False, **kwargs: Any) -> Any:
     """The processor of a checkpoint, padding on the left, as generation needs it.
 
     Qwen-VL processors contain a video part, which needs torchvision. Where that part alone cannot be built, the same
@@ -43,12 +43,13 @@ def load_processor(path: str | Path, **kwargs: Any) -> Any:
 
     Args:
         path: a local folder, from which nothing else is fetched, or a name on the Hugging Face Hub.
-        **kwargs: passed on, for example ``trust_remote_code``, which is off unless asked for.
+        trust_remote_code: run code that the checkpoint brings along; nobody is asked.
+        **kwargs: passed on.
 
     Raises:
         ConfigError: no such folder, or nothing there that loads.
     """
-    name, options = _locate(path)
+    name, options = _locate(path, trust_remote_code, kwargs)
     options |= kwargs
     try:
         processor = AutoProcessor.from_pretrained(name, **options)
@@ -107,22 +108,27 @@ def load_model(
     dtype: str | torch.dtype = "auto",
     attn_implementation: str | None = None,
     device_map: Any = None,
+    *,
+    trust_remote_code: bool = False,
     **kwargs: Any,
 ) -> Any:
     """The vision-language model of a checkpoint, in evaluation mode.
+
+    A checkpoint that holds a LoRA adapter alone is loaded onto the model that it was trained from.
 
     Args:
         path: a local folder, from which nothing else is fetched, or a name on the Hugging Face Hub.
         dtype: of the weights; ``auto`` keeps the checkpoint's.
         attn_implementation: for example ``sdpa`` or ``flash_attention_2``; the library's choice where ``None``.
         device_map: passed on where given.
-        **kwargs: passed on, for example ``trust_remote_code``, which is off unless asked for.
+        trust_remote_code: run code that the checkpoint brings along; nobody is asked.
+        **kwargs: passed on.
 
     Raises:
         ConfigError: no such folder, nothing there that loads, or weights that the checkpoint lacks: they would be
             drawn at random.
     """
-    name, options = _locate(path)
+    name, options = _locate(path, trust_remote_code, kwargs)
     given = {"attn_implementation": attn_implementation, "device_map": device_map}
     options |= {key: value for key, value in given.items() if value is not None} | kwargs
     try:
@@ -130,7 +136,7 @@ def load_model(
             name, dtype=dtype, output_loading_info=True, **options
         )
     except _LOAD_ERRORS as error:
-        raise ConfigError(f"{name}: the model cannot be loaded ({_brief(error)})") from error
+        raise ConfigError(f"{name}: the model cannot be loaded{_adapter_of(name)} ({_brief(error)})") from error
     if missing := sorted(info.get("missing_keys", ())):
         raise ConfigError(f"{name}: the checkpoint lacks {len(missing)} weights, the first is {missing[0]!r}")
     return model.eval()
@@ -310,11 +316,13 @@ def _blank(messages: Sequence[Mapping[str, Any]], sizes: Sequence[Size]) -> list
     ]
 
 
-def _locate(path: str | Path) -> tuple[str, dict[str, Any]]:
-    """The name to load, and the options that keep a local folder from touching the network."""
+def _locate(path: str | Path, trust_remote_code: bool, kwargs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The name to load, and the options that keep a local folder from the network and the library from asking."""
+    # Where it is not given, the library asks on the terminal whether to trust, and waits.
+    options = {"trust_remote_code": trust_remote_code}
     folder = Path(path).expanduser()
     if str(path).strip() and folder.is_dir():
-        return str(folder), {"local_files_only": True}
+        return str(folder), options | {"local_files_only": True}
     text = str(path)
     if isinstance(path, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1 or not text.strip():
         raise ConfigError(
@@ -322,14 +330,14 @@ def _locate(path: str | Path) -> tuple[str, dict[str, Any]]:
         )
     try:
         # One question before many: without a network every file would be asked for again and again.
-        transformers.AutoConfig.from_pretrained(text)
+        AutoConfig.from_pretrained(text, **options, **_hub(kwargs))
     except OSError as error:
         raise ConfigError(
             f"{text!r}: neither a local folder nor a model that can be fetched ({_brief(error)})"
         ) from error
     except _LOAD_ERRORS:
         pass  # what else may be wrong with it is said by who loads it
-    return text, {}
+    return text, options
 
 
 def device() -> torch.device:
@@ -338,16 +346,20 @@ def device() -> torch.device:
 
 
 def _file(name: str, file: str, options: Mapping[str, Any]) -> Path | None:
-    hub = {key: options[key] for key in ("cache_dir", "revision", "token", "local_files_only") if key in options}
     found = cached_file(
         name,
         file,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
-        **hub,
+        **_hub(options),
     )
     return Path(found) if found else None
+
+
+def _hub(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that say where and how files are fetched."""
+    return {key: options[key] for key in ("cache_dir", "revision", "token", "local_files_only") if key in options}
 
 
 def _processor_class(name: str, options: Mapping[str, Any]) -> str:
@@ -364,6 +376,14 @@ def _processor_class(name: str, options: Mapping[str, Any]) -> str:
         return ""
     by_type = {"qwen2_vl": IMAGE_ONLY[0], "qwen2_5_vl": IMAGE_ONLY[1], "qwen3_vl": IMAGE_ONLY[2]}
     return by_type.get(config.model_type.removesuffix("_moe"), "")
+
+
+def _adapter_of(name: str) -> str:
+    """Which model a local folder's adapter needs; empty where the folder holds no adapter."""
+    file = Path(name) / "adapter_config.json"
+    if not file.is_file():
+        return ""
+    return f"; it is an adapter of {json.loads(file.read_text(encoding='utf-8')).get('base_model_name_or_path')!r}"
 
 
 def _brief(error: BaseException) -> str:

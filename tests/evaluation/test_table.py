@@ -25,8 +25,8 @@ def evaluation(fused: int, rgb: int, infrared: int, model: str = "base", **more)
     )
 
 
-def shown(*evaluations: Evaluation) -> str:
-    console = Console(width=80, color_system=None, file=io.StringIO())
+def shown(*evaluations: Evaluation, width: int = 80) -> str:
+    console = Console(width=width, color_system=None, file=io.StringIO())
     console.print(table(*evaluations))
     return console.file.getvalue()
 
@@ -74,6 +74,23 @@ def test_kinds_of_question_stand_apart():
     text = shown(evaluation(200, 160, 240, tasks=tasks))
     assert "count: 400 questions" in text
     assert "find: 400 questions" in text
+
+
+@pytest.mark.parametrize("name", ["rgb[/x]", "/mnt/[archive]/m", "[bold]x", ":dog:", "[link=x]y[/link]"])
+def test_a_name_is_shown_as_it_is(name: str):
+    one = evaluation(200, 160, 240)
+    sources = {name: one.sources["infrared"], "rgb": one.sources["rgb"]}
+    fields = set(Figures.model_fields)
+    tasks = {task: Figures(**{k: v for k, v in dict(one).items() if k in fields}) for task in (name, "other")}
+    named = one.model_copy(
+        update={"model": name, "data": name, "sources": sources, "best_source": name, "tasks": tasks}
+    )
+    for text in (shown(named, width=160), shown(named, named.model_copy(update={"model": "after"}), width=160)):
+        assert f"on {name}: 400 questions" in text
+        assert line(text, f"{name} alone")
+        assert f"than {name} alone" in " ".join(text.split())
+        assert line(text, f"{name}: 400 questions")
+    assert f"{name} → after" in text
 
 
 @pytest.mark.parametrize("count", [0, 400])

@@ -20,7 +20,9 @@ def table(before: Evaluation, after: Evaluation | None = None) -> Table:
         after: that of the model after training, on the same data.
     """
     runs = [before] if after is None else [before, after]
-    grid = Table(title=_title(runs), caption=_caption(runs), title_justify="left", caption_justify="left")
+    # Names of models, data and sources are texts: markup in one would be obeyed, or be an error.
+    title, caption = Text(_title(runs), "table.title"), Text(_caption(runs), "table.caption")
+    grid = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
     grid.add_column("right answers, %")
     for name in ("before", "after") if after else ("",):
         grid.add_column(name, justify="right", no_wrap=True)
@@ -75,11 +77,12 @@ def _add_numbers(grid: Table, name: str, numbers: Sequence[float | None]) -> Non
     if len(numbers) == 2:
         before, after = numbers
         cells.append("–" if before is None or after is None else f"{after - before:+.3f}")
-    grid.add_row(name, *cells)
+    grid.add_row(Text(name), *map(Text, cells))
 
 
 def _add_counts(grid: Table, name: str, counts: Sequence[int]) -> None:
-    grid.add_row(name, *map(str, counts), *([f"{counts[1] - counts[0]:+d}"] if len(counts) == 2 else []))
+    cells = [*map(str, counts), *([f"{counts[1] - counts[0]:+d}"] if len(counts) == 2 else [])]
+    grid.add_row(Text(name), *map(Text, cells))
 
 
 def _share(share: Proportion | None, style: str) -> Text:
