@@ -1,0 +1,27 @@
+"""Pieces of a launch that need no training."""
+
+from vantage.engines.trl.launch import _together
+from vantage.evaluation import Evaluation, figures
+
+
+def rows(start, tasks):
+    return [
+        {
+            "id": f"r{start + i}", "task": task, "reward": "answer", "truth": "1", "origin": origin, "text": "",
+            "tokens": 3, "finished": True, "score": float(right), "correct": right, "formatted": True, "parts": {},
+            "error": "",
+        }
+        for i, (task, right) in enumerate(tasks)
+        for origin in ("fused", "mono:rgb", "mono:infrared")
+    ]  # fmt: skip
+
+
+def test_shares_of_an_evaluation_are_put_together_over_all_rows_and_tasks():
+    mine, theirs = rows(0, [("count", True), ("count", False)]), rows(2, [("locate", True)])
+    part = Evaluation(**dict(figures(mine)), model="m", data="d", seconds=1.0, tasks={"count": figures(mine)})
+    whole, everything = _together(part, [*mine, *theirs])
+    assert [row["id"] for row in everything[::3]] == ["r0", "r1", "r2"]
+    assert whole.n == 3
+    assert whole.fused.value == 2 / 3
+    assert set(whole.tasks) == {"count", "locate"}
+    assert whole.tasks["locate"].n == 1
