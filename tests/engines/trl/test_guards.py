@@ -187,7 +187,7 @@ def test_a_template_that_writes_the_first_token_itself_is_no_mismatch(tiny_folde
     t = trainer(tiny_folder, night, config)
     original = t._tokenize_prompts
     processor = t.processing_class
-    t._tokenizer.bos_token = "<user>"
+    t._tokenizer.bos_token = "<user>"  # noqa: S105
 
     class WithBos(type(processor)):
         def __call__(self, *args, **kwargs):
