@@ -150,7 +150,7 @@ def evaluate(
             window=context_window(loaded.config),
             completion=max_new_tokens,
             style=style,
-            anchors=prompt.mono,
+            mono=prompt.mono,
             progress=report,
         )
     with progress(err, "evaluate") as report:

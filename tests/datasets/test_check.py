@@ -107,8 +107,8 @@ def test_anchors_that_show_the_larger_source_twice_are_measured(processor, tmp_p
     sample = shown(small, sources={"rgb": Source(small), "infrared": Source(big)})
     fused = datasets.check([sample], processor=processor).longest
     assert fused is not None
-    assert "for mono:infrared" in problems([sample], processor=processor, window=fused, anchors="fill")
-    assert datasets.check([sample], processor=processor, window=fused, anchors="drop").rows == 1
+    assert "for mono:infrared" in problems([sample], processor=processor, window=fused, mono="fill")
+    assert datasets.check([sample], processor=processor, window=fused, mono="drop").rows == 1
 
 
 def test_a_shape_that_the_processor_refuses(processor):

@@ -52,7 +52,7 @@ def test_real_rows_pass_the_check(processors):
     for family, tokens in {"qwen2_5_vl": 1702, "qwen3_vl": 1280}.items():
         found = datasets.check(
             with_resized_size(samples, processors[family]), sources=["rgb", "infrared"], processor=processors[family],
-            window=4096, anchors="fill", decode=True,
+            window=4096, mono="fill", decode=True,
         )  # fmt: skip
         assert found.longest is not None
         assert 2 * tokens < found.longest < 2 * tokens + 400

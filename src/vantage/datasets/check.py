@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from vantage import groups
 from vantage import rewards as registry
 from vantage.errors import ConfigError, DataError, VantageError
-from vantage.groups import FUSED, Origin, mono
+from vantage.groups import FUSED, Origin
 from vantage.rewards.base import Reward
 from vantage.samples import MonoView, PromptStyle, Sample, view
 
@@ -47,7 +48,7 @@ def check(
     window: int | None = None,
     completion: int = 0,
     style: PromptStyle | None = None,
-    anchors: MonoView | None = None,
+    mono: MonoView | None = None,
     decode: bool = False,
     progress: Callable[[int, int], object] | None = None,
 ) -> Checked:
@@ -65,7 +66,7 @@ def check(
         window: the most tokens that a prompt and its completion may take together.
         completion: tokens kept for the completion.
         style: how a row becomes a prompt.
-        anchors: also measure every single source's prompt, shown that way, as training with anchors needs.
+        mono: also measure every single source's prompt, shown that way, as anchors and evaluations need.
         decode: decode the pictures of every row, not of the first alone, which finds those cut short or of a mode whose
             meaning is unknown; slow.
         progress: called after each row with how many are done, and of how many.
@@ -101,7 +102,7 @@ def check(
             seen.add(sample.id)
             if meter is not None and not found:
                 try:
-                    length, origin = _longest_prompt(sample, meter, style or PromptStyle(), anchors)
+                    length, origin = _longest_prompt(sample, meter, style or PromptStyle(), mono)
                 except (VantageError, ValueError) as error:
                     found.append(f"row {sample.id!r}: the processor refuses its prompt ({error})")
                     length, origin = 0, FUSED
@@ -150,13 +151,13 @@ def _row_problems(
 
 
 def _longest_prompt(
-    sample: Sample, meter: PromptMeter, style: PromptStyle, anchors: MonoView | None
+    sample: Sample, meter: PromptMeter, style: PromptStyle, mono: MonoView | None
 ) -> tuple[int, Origin]:
     dots = dict.fromkeys(sample.sources, _DOT)
     sizes = {name: source.size() for name, source in sample.sources.items()}
     lengths: list[tuple[int, Origin]] = []
-    for origin in (FUSED, *(map(mono, sample.sources) if anchors else ())):
-        how: MonoView = anchors or "fill"
+    for origin in (FUSED, *(map(groups.mono, sample.sources) if mono else ())):
+        how: MonoView = mono or "fill"
         shown = [sizes[slot.source] for slot in view(sample, origin, how)]
         lengths.append((meter.length(style.messages(sample, origin, how, dots), shown), origin))
     return max(lengths, key=lambda found: found[0])
