@@ -16,7 +16,6 @@ from pathlib import Path
 
 from vantage import recipes
 from vantage.errors import ConfigError
-from vantage.files import write_json as write_json
 from vantage.files import write_text
 from vantage.recipes import Recipe
 

@@ -18,7 +18,7 @@ from transformers import PrinterCallback, TrainerState
 from trl import GRPOConfig
 from trl.models.utils import unwrap_model_for_generation
 
-from vantage import datasets, runs, tiny
+from vantage import datasets, tiny
 from vantage.engines.trl.checkpoints import TRAINER_STATE, last_complete, require_space
 from vantage.engines.trl.config import grpo_config
 from vantage.engines.trl.logs import MetricsLog, trim
@@ -27,6 +27,7 @@ from vantage.engines.trl.settings import anchor_columns, reconcile
 from vantage.engines.trl.trainer import VantageTrainer
 from vantage.errors import ConfigError, EngineError
 from vantage.evaluation import Evaluation, evaluate, figures, write_rows
+from vantage.files import write_json
 from vantage.models import context_window, load_model, load_processor, with_resized_size
 from vantage.progress import progress
 from vantage.recipes import Recipe
@@ -142,7 +143,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         "peak_memory_mb": _peak_memory(),
     }
     if main:
-        runs.write_json(run.summary, summary)
+        write_json(run.summary, summary)
     trainer.accelerator.wait_for_everyone()
     return summary
 
@@ -160,7 +161,7 @@ def _samples(
             window=window,
             completion=completion,
             style=recipe.prompt.style(),
-            anchors=recipe.prompt.mono if part == "test" or anchor_columns(recipe.method, samples) else None,
+            mono=recipe.prompt.mono if part == "test" or anchor_columns(recipe.method, samples) else None,
             decode=recipe.data.decode,
             progress=report,
         )

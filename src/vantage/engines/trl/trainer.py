@@ -50,7 +50,8 @@ class VantageTrainer(GRPOTrainer):
         method: what the groups are made of and what is learned from them.
         args: TRL's own configuration. A device's generation batch (``per_device_train_batch_size`` times
             ``steps_per_generation``) must hold whole groups of ``num_generations``.
-        train_dataset: samples; each is checked by its own reward.
+        train_dataset: samples; answers to each are scored by its own reward. ``vantage.datasets.check`` reads every
+            row beforehand, as ``vantage train`` does.
         eval_dataset: samples, or several sets of them by name.
         processing_class: the model's processor; loaded from the model's path by default.
         reward_funcs: further reward functions as TRL takes them (sync or async), added to the samples' own reward with
@@ -103,9 +104,10 @@ class VantageTrainer(GRPOTrainer):
             evaluation = self._index("eval", eval_dataset)
         if isinstance(model, str):
             if processing_class is None:
-                processing_class = load_processor(model)
+                processing_class = load_processor(model, trust_remote_code=args.trust_remote_code)
             # As TRL does: bfloat16 weights would round the steps of reinforcement learning away.
-            model = load_model(model, **{"dtype": "float32", **(args.model_init_kwargs or {})})
+            ours = {"dtype": "float32", "trust_remote_code": args.trust_remote_code}
+            model = load_model(model, **{**ours, **(args.model_init_kwargs or {})})
         super().__init__(
             model=model,
             reward_funcs=[self.verifier, *(checked(function) for function in more)],
