@@ -238,4 +238,4 @@ def test_a_run_leaves_all_of_itself_and_goes_on(vantage, tmp_path):
     assert "exists already" in refused(vantage(*small))
     assert "seed: 0, now 2" in refused(vantage(*small, "--set", "seed=2", "--resume"))
     again = vantage(*small, "--resume")
-    assert again.exit_code == 0 and "resuming after step 2" in again.stderr
+    assert again.exit_code == 0 and "is finished; nothing to resume" in again.stderr

@@ -21,7 +21,7 @@ from vantage.samples import Sample, Source
 from vantage.worlds.dice import Dice
 
 SPLITS = ("train", "test")
-CACHED_SCENES = 2048
+CACHED_SCENES = 4096
 """Scenes that one data set keeps in memory, about 25 kB each; the least recently used leave first."""
 
 

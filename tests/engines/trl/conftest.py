@@ -58,12 +58,13 @@ def config(tmp_path):
     return make
 
 
-def spoken(prompt_ids, tokenizer, answers=("0", "1", "2", "3", "yes", "no"), seed=0):
+def spoken(prompt_ids, tokenizer, images=None, answers=("0", "1", "2", "3", "yes", "no"), seed=0):
     """Completions that depend on the prompt and on how often it came before, some of them well formed."""
     seen: dict[tuple, int] = {}
     out = []
-    for ids in prompt_ids:
-        key = tuple(ids)
+    for index, ids in enumerate(prompt_ids):
+        shown = b"".join(picture.tobytes() for picture in images[index]) if images else b""
+        key = (*ids, hashlib.sha256(shown).hexdigest())
         seen[key] = seen.get(key, 0) + 1
         rng = random.Random(hashlib.sha256(repr((seed, key, seen[key])).encode()).hexdigest())
         text = f"<think> A1 </think> <answer> {rng.choice(answers)} </answer>"
@@ -82,7 +83,7 @@ def scripted():
 
             def _generate_single_turn(self, prompt_ids, images, fields, num_generations, **_):
                 self.asked.append(SimpleNamespace(prompt_ids=prompt_ids, images=images, times=num_generations))
-                return spoken(prompt_ids, self._tokenizer, **kwargs), None
+                return spoken(prompt_ids, self._tokenizer, images, **kwargs), None
 
         return Scripted
 

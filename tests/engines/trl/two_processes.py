@@ -21,7 +21,7 @@ G, P = 4, 4
 
 class Scripted(VantageTrainer):
     def _generate_single_turn(self, prompt_ids, images, fields, num_generations, **_):
-        return spoken(prompt_ids, self._tokenizer), None
+        return spoken(prompt_ids, self._tokenizer, images), None
 
 
 def main(folder, out, method):
