@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -24,7 +24,7 @@ from transformers.utils import cached_file
 
 from vantage.errors import ConfigError, DataError
 from vantage.rewards.frames import Size, image_size
-from vantage.samples import Sample
+from vantage.samples import MappedSamples, Sample
 
 IMAGE_ONLY = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")
 """Processors whose video part needs torchvision, and which work for pictures without it."""
@@ -213,39 +213,22 @@ def with_resized_size(samples: Sequence[Sample], processor: Any) -> Sequence[Sam
         ConfigError: as ``resized_size``.
         DataError: the processor crops the row's picture, so that boxes in the crop say nothing of the whole.
     """
-    return _Resized(samples, processor)
+    return MappedSamples(samples, lambda sample: _measured(sample, processor))
 
 
-class _Resized(Sequence[Sample]):
-    def __init__(self, samples: Sequence[Sample], processor: Any) -> None:
-        self.samples, self.processor = samples, processor
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return _Resized(self.samples[index], self.processor)
-        sample = self.samples[index]
-        if "resized" not in (sample.metadata.get("frame"), sample.metadata.get("truth_frame")):
-            return sample
-        before = image_size(sample)
-        after = resized_size(self.processor, before)
-        # Resizing to whole patches bends a picture by a patch at most; a crop bends it by what it cuts off.
-        if (
-            getattr(self.processor.image_processor, "do_center_crop", False)
-            and before[0] * after[1] != before[1] * after[0]
-        ):
-            raise DataError(
-                f"row {sample.id!r}: {type(self.processor.image_processor).__name__} crops its {before[0]}x{before[1]} "
-                f"picture to {after[0]}x{after[1]}, so the frame 'resized' does not cover the whole picture; "
-                "use 'pixel' or 'relative'"
-            )
-        return replace(sample, metadata={**sample.metadata, "image_size": list(before), "resized_size": list(after)})
+def _measured(sample: Sample, processor: Any) -> Sample:
+    if "resized" not in (sample.metadata.get("frame"), sample.metadata.get("truth_frame")):
+        return sample
+    before = image_size(sample)
+    after = resized_size(processor, before)
+    # Resizing to whole patches bends a picture by a patch at most; a crop bends it by what it cuts off.
+    if getattr(processor.image_processor, "do_center_crop", False) and before[0] * after[1] != before[1] * after[0]:
+        raise DataError(
+            f"row {sample.id!r}: {type(processor.image_processor).__name__} crops its {before[0]}x{before[1]} "
+            f"picture to {after[0]}x{after[1]}, so the frame 'resized' does not cover the whole picture; "
+            "use 'pixel' or 'relative'"
+        )
+    return replace(sample, metadata={**sample.metadata, "image_size": list(before), "resized_size": list(after)})
 
 
 def prompt_length(processor: Any, messages: Sequence[Mapping[str, Any]]) -> int:

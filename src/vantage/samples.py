@@ -11,10 +11,10 @@ reward that checks an answer. A view says which source each picture slot of the 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -160,6 +160,30 @@ class Sample:
         if name not in self.sources:
             raise DataError(f"row {self.id!r} has no source {name!r}; it has {', '.join(self.sources)}")
         return self.sources[name]
+
+
+class MappedSamples(Sequence[Sample]):
+    """A view of samples that changes each one when it is taken; nothing is drawn or read before.
+
+    Args:
+        samples: what is viewed.
+        change: makes of a sample what the view shows.
+    """
+
+    def __init__(self, samples: Sequence[Sample], change: Callable[[Sample], Sample]) -> None:
+        self._samples, self._change = samples, change
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return MappedSamples(self._samples[index], self._change)
+        return self._change(self._samples[index])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Protocol, overload
 from vantage.datasets.check import check
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
-from vantage.samples import Sample
+from vantage.samples import MappedSamples, Sample
 
 FILES = ("jsonl", "llvip", "mars")
 """Data sets that are read from files; each is a module of this package."""
@@ -72,25 +72,9 @@ def with_sources(samples: Sequence[Sample], sources: Sequence[str]) -> Sequence[
     """
     if len(set(sources)) != len(sources):
         raise ConfigError(f"a source is named twice in {', '.join(sources)}")
-    return _WithSources(samples, tuple(sources))
-
-
-class _WithSources(Sequence[Sample]):
-    def __init__(self, samples: Sequence[Sample], sources: tuple[str, ...]) -> None:
-        self.samples, self.sources = samples, sources
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return _WithSources(self.samples[index], self.sources)
-        sample = self.samples[index]
-        return replace(sample, sources={name: sample.source(name) for name in self.sources})
+    return MappedSamples(
+        samples, lambda sample: replace(sample, sources={name: sample.source(name) for name in sources})
+    )
 
 
 def _worlds() -> tuple[str, ...]:
