@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
-from typing import Protocol, overload
+from typing import Protocol
 
 from vantage.datasets.check import check
 from vantage.datasets.spec import DataSpec
