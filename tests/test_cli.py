@@ -239,3 +239,42 @@ def test_a_run_leaves_all_of_itself_and_goes_on(vantage, tmp_path):
     assert "seed: 0, now 2" in refused(vantage(*small, "--set", "seed=2", "--resume"))
     again = vantage(*small, "--resume")
     assert again.exit_code == 0 and "is finished; nothing to resume" in again.stderr
+
+    (run / "summary.json").unlink()
+    own = vantage("train", "runs/one/recipe.yaml", "--resume")
+    assert own.exit_code == 0, own.output
+    assert "resuming after step 2" in own.stderr
+    assert [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()] == [1, 2]
+
+
+@pytest.mark.slow
+def test_what_fails_in_the_first_step_is_what_is_reported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    picture = tmp_path / "whole.png"
+    Image.effect_noise((64, 64), 80).convert("RGB").save(picture)
+    (tmp_path / "cut.png").write_bytes(picture.read_bytes()[:2000])
+    rows = [
+        {"id": f"r{i}", "question": "How many people are there?", "truth": "1", "reward": "answer",
+         "sources": {"rgb": "whole.png", "infrared": "cut.png" if i else "whole.png"}}
+        for i in range(4)
+    ]  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    small = (
+        "train", "tiny/mars", "--name", "cut", "--set", "data.train=jsonl:rows.jsonl", "--set", "data.test=null",
+        "--set", "trainer.max_steps=1", "--set", "trainer.num_generations=2",
+        "--set", "trainer.per_device_train_batch_size=8",
+    )  # fmt: skip
+    early = refused(vantage(*small))
+    assert "row 'r1'" in early and "cut short" in early
+    late = refused(vantage(*small, "--set", "data.decode=false"))
+    assert "source 'infrared'" in late and "cut short" in late and "metrics" not in late
+
+
+def test_it_says_which_version_it_is():
+    assert vantage("--version").stdout.startswith("vantage-rl ")
+
+
+def test_an_extra_that_is_not_installed_is_named_before_anything_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = refused(vantage("train", "tiny/grpo", "--set", "trainer.use_vllm=true"))
+    assert "vllm is not installed" in told and "vantage-rl[vllm]" in told

@@ -1,10 +1,12 @@
+import json
 import warnings
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
-from vantage import recipes
+from vantage import datasets, recipes
 from vantage.engines.trl.config import grpo_config
 from vantage.engines.trl.settings import reconcile
 from vantage.errors import ConfigError
@@ -267,3 +269,17 @@ def test_differences_name_each_setting(small):
 def test_every_method_can_stand_in_a_recipe(small):
     for method in METHODS:
         assert small(f"method={{name: {method().name}}}").method == method()
+
+
+@pytest.mark.parametrize("spec", ["night?split=test&n=5", "depth?n=3&mix=easy&tasks=touch", "jsonl:{rows}"])
+def test_the_data_of_a_recipe_that_a_run_wrote_down_load_again(spec, tmp_path):
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(picture)
+    row = {"id": "r", "question": "?", "sources": {"a": "a.png", "b": "a.png"}, "truth": "1", "reward": "answer"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    recipe = recipes.load("tiny/mars", [f"data.train={spec.format(rows=tmp_path / 'rows.jsonl')}", "data.test=null"])
+    written = tmp_path / "recipe.yaml"
+    written.write_text(recipes.dump(recipe), encoding="utf-8")
+    again = recipes.load(written)
+    assert recipes.differences(recipe, again) == []
+    assert [s.id for s in datasets.load(again.data.train)] == [s.id for s in datasets.load(recipe.data.train)]

@@ -50,6 +50,23 @@ app.add_typer(data_app, name="data")
 app.add_typer(tiny_app, name="tiny")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        out.print(f"vantage-rl {version('vantage-rl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Reinforcement learning for vision-language models whose picture comes from many sources."""
+
+
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or a shipped recipe such as tiny/mars.")],
@@ -63,7 +80,9 @@ def train(
     from vantage import recipes, runs
 
     parsed = recipes.load(recipe, settings or [])
-    name = name or Path(recipe).stem
+    # A run's own recipe is called by the run.
+    file = Path(recipe)
+    name = name or (file.parent.name if file.name == "recipe.yaml" and file.is_file() else file.stem)
     if resume:
         run = runs.resume(name, parsed)
     elif int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("RANK", "0")) == 0:
@@ -250,9 +269,11 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
 
     try:
         summary = launch(recipe, run, resume=resume, console=err)
-    except BaseException:
+    except BaseException as error:
         if not resume and int(os.environ.get("RANK", "0")) == 0:
             runs.abandon(run)
+        if isinstance(error, KeyboardInterrupt) and run.recipe.exists():
+            err.print(f"interrupted; go on with: vantage train {run.recipe} --resume", soft_wrap=True)
         raise
     if not run.summary.exists() or int(os.environ.get("RANK", "0")) != 0:
         return

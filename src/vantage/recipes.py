@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from vantage.datasets import DataSpec, names
 from vantage.errors import ConfigError
@@ -51,8 +51,8 @@ class Data(_Section):
     """Training samples: ``name[:path][?key=value&...]`` or the same as a mapping."""
     test: DataSpec | None = None
     """Samples on which it is measured before and after; null measures nothing."""
-    decode: bool = False
-    """Decode every picture before training starts, not only its header."""
+    decode: bool | None = None
+    """Decode every picture before training starts, not only its header; by default up to a thousand rows of them."""
 
     @field_validator("train", "test", mode="before")
     @classmethod
@@ -64,6 +64,18 @@ class Data(_Section):
         if isinstance(name, str) and name not in names():
             raise ValueError(f"no data set is called {name!r}; {_nearest(name, names())}")
         return spec
+
+    @field_serializer("train", "test")
+    def _as_text(self, spec: DataSpec | None) -> object:
+        """The line that a recipe would write, so that what a run writes down can be run again."""
+        if spec is None:
+            return None
+        try:
+            if DataSpec.parse(str(spec)) == spec:
+                return str(spec)
+        except ConfigError:
+            pass  # a path with a character that the line gives another meaning
+        return spec.model_dump(mode="json", exclude_defaults=True)
 
 
 class Prompt(_Section):

@@ -151,6 +151,18 @@ class Sample:
         wrapped = {n: s if isinstance(s, Source) else Source(s) for n, s in self.sources.items()}
         object.__setattr__(self, "sources", wrapped)
 
+    def picture(self, name: str) -> Image.Image:
+        """The decoded picture of a source.
+
+        Raises:
+            DataError: the row has no such source.
+            PictureError: it cannot be decoded; names the row and the source.
+        """
+        try:
+            return self.source(name).load()
+        except PictureError as error:
+            raise PictureError(f"row {self.id!r}, source {name!r}: {error}") from error
+
     def source(self, name: str) -> Source:
         """The source of that name.
 
@@ -244,7 +256,7 @@ class PromptStyle:
             if self.label_sources:
                 content.append({"type": "text", "text": slot.label})
             known = pictures.get(slot.source) if pictures else None
-            loaded = sample.source(slot.source).load() if known is None else known
+            loaded = sample.picture(slot.source) if known is None else known
             content.append({"type": "image", "image": loaded})
         question = f"{sample.question}\n{self.instruction}" if self.instruction else sample.question
         content.append({"type": "text", "text": question})

@@ -161,8 +161,10 @@ def _marker(values: np.ndarray) -> str:
 
 
 def _draw_reward(axes: Axes, metrics: Metrics) -> None:
-    _line(axes, metrics, metrics.get("reward"), "reward", BLUE)
-    _line(axes, metrics, metrics.get("accuracy"), "accuracy", GREEN)
+    reward, accuracy = metrics.get("reward"), metrics.get("accuracy")
+    same = reward is not None and accuracy is not None and np.allclose(reward, accuracy, equal_nan=True)
+    _line(axes, metrics, None if same else reward, "reward", BLUE)
+    _line(axes, metrics, accuracy, "accuracy, which is the reward" if same else "accuracy", GREEN)
     _line(axes, metrics, metrics.get("format"), "laid out as asked", GREY, linewidth=1.2, linestyle="--")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
 

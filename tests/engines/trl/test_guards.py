@@ -7,10 +7,10 @@ import torch
 from peft import LoraConfig
 
 from vantage.engines.trl import VantageTrainer, parity
-from vantage.errors import CheckpointError, ConfigError, DataError, EngineError, RewardError
+from vantage.errors import CheckpointError, ConfigError, DataError, EngineError, RewardError, TruthError
 from vantage.methods import Dapo, Grpo, Mars
 from vantage.models import placeholder_ids
-from vantage.samples import PromptStyle
+from vantage.samples import PromptStyle, Sample
 
 
 def trainer(tiny_folder, night, config, method=None, **kwargs):
@@ -73,6 +73,12 @@ def test_the_users_configuration_is_left_alone(tiny_folder, night, config):
 def test_data_that_are_no_samples(data, message, tiny_folder, config):
     with pytest.raises(DataError, match=message):
         VantageTrainer(str(tiny_folder), Grpo(), config(), train_dataset=data)
+
+
+def test_a_truth_that_its_reward_cannot_read_is_found_when_the_trainer_is_built(tiny_folder, night, config):
+    broken = Sample("r7", "How many?", night[0].sources, {"a": 1}, "answer")
+    with pytest.raises(TruthError, match="r7"):
+        trainer(tiny_folder, [night[0], broken], config)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

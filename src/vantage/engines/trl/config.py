@@ -7,6 +7,7 @@ import difflib
 import types
 import typing
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ _OURS = {
     "trust_remote_code": "the section 'model' sets it",
     "resume_from_checkpoint": "use --resume",
 }
+
+_INTEGRATIONS = ("tensorboard", "trackio", "wandb")
+"""Extras of Vantage to which a run may report."""
 
 _DEFAULTS: dict[str, Any] = {
     "report_to": "none",
@@ -71,6 +75,19 @@ def _typename(hint: Any) -> str:
     if hint is type(None):
         return "null"
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")
+
+
+def require_installed(args: GRPOConfig) -> None:
+    """Find out before anything is loaded whether the extras that a run asks for are there.
+
+    Raises:
+        ConfigError: names the setting and what to install.
+    """
+    missing = [name for name in args.report_to if name in _INTEGRATIONS and find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"trainer.report_to: {missing[0]} is not installed; pip install 'vantage-rl[{missing[0]}]'")
+    if args.use_vllm and find_spec("vllm") is None:
+        raise ConfigError("trainer.use_vllm: vllm is not installed; pip install 'vantage-rl[vllm]'")
 
 
 def grpo_config(values: dict[str, Any], output_dir: Path, seed: int) -> GRPOConfig:

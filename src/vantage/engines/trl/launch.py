@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import resource
 import sys
@@ -20,7 +19,7 @@ from trl.models.utils import unwrap_model_for_generation
 
 from vantage import datasets, tiny
 from vantage.engines.trl.checkpoints import TRAINER_STATE, last_complete, require_space
-from vantage.engines.trl.config import grpo_config
+from vantage.engines.trl.config import grpo_config, require_installed
 from vantage.engines.trl.logs import MetricsLog, trim
 from vantage.engines.trl.progress import RichProgress
 from vantage.engines.trl.settings import anchor_columns, reconcile
@@ -34,6 +33,9 @@ from vantage.recipes import Recipe
 from vantage.report import curves
 from vantage.runs import Run
 from vantage.samples import Sample
+
+DECODED = 1000
+"""Rows up to which every picture is decoded before training, unless the recipe says otherwise."""
 
 
 def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | None = None) -> dict[str, Any]:
@@ -57,6 +59,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         torch.set_num_threads(recipe.threads)
     args = grpo_config(recipe.trainer, run.checkpoints, recipe.seed)
     args.trust_remote_code = recipe.model.trust_remote_code
+    require_installed(args)
     reconcile(recipe.method, args, {})
     lora = None if recipe.model.lora is None else _lora(recipe.model.lora)
     main = args.process_index == 0
@@ -124,9 +127,9 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     finally:
         watching.close()
-        if main:
-            with contextlib.suppress(FileNotFoundError):
-                curves.plot(run.metrics, run.curves, title=run.folder.name)
+        # Of a run that failed too; with nothing logged yet there is nothing to draw, and what failed is the news.
+        if main and run.metrics.exists():
+            curves.plot(run.metrics, run.curves, title=run.folder.name)
     trainer.save_model(str(run.model))
     if main:
         processor.save_pretrained(run.model)
@@ -162,7 +165,7 @@ def _samples(
             completion=completion,
             style=recipe.prompt.style(),
             mono=recipe.prompt.mono if part == "test" or anchor_columns(recipe.method, samples) else None,
-            decode=recipe.data.decode,
+            decode=len(samples) <= DECODED if recipe.data.decode is None else recipe.data.decode,
             progress=report,
         )
     return samples

@@ -132,7 +132,7 @@ def _untouched(trainer: VantageTrainer) -> Iterator[None]:
 
 def _prompt(trainer: VantageTrainer, sample: Sample, changed: str = "") -> list[Any]:
     """The fused prompt, with the brightness of one source reversed: same form, other content."""
-    pictures = {name: trainer.shown(source.load()) for name, source in sample.sources.items()}
+    pictures = {name: trainer.shown(sample.picture(name)) for name in sample.sources}
     if changed:
         pictures[changed] = ImageOps.invert(pictures[changed])
     return trainer.style.messages(sample, pictures=pictures)

@@ -120,9 +120,7 @@ class RolloutPhase:
     def _roll_out(self, samples: list[Sample], batch: int) -> tuple[Rollout, dict[str, float]]:
         """Speak, score and judge one batch of groups."""
         trainer, size = self._trainer, self._trainer.num_generations
-        pictures = [
-            {name: trainer.shown(source.load()) for name, source in sample.sources.items()} for sample in samples
-        ]
+        pictures = [{name: trainer.shown(sample.picture(name)) for name in sample.sources} for sample in samples]
         prompts = [
             trainer.style.messages(sample, pictures=loaded) for sample, loaded in zip(samples, pictures, strict=True)
         ]

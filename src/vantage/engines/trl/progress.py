@@ -63,7 +63,7 @@ def describe(logs: dict[str, Any]) -> str:
     if logs.get("accuracy") is not None:
         parts.append(f"right {100 * logs['accuracy']:3.0f} %")
     if logs.get("gain") is not None:
-        parts.append(f"gain of fusion {logs['gain']:+.2f}")
+        parts.append(f"gain of fusion {round(logs['gain'], 2) + 0.0:+.2f}")
     if logs.get("groups/silent") is not None:
         parts.append(f"silent groups {100 * logs['groups/silent']:3.0f} %")
     return "  ".join(parts)

@@ -10,6 +10,7 @@ from trl import GRPOConfig
 
 from vantage.errors import ConfigError, DataError
 from vantage.methods import Method, Speaker
+from vantage.rewards import get as get_reward
 from vantage.samples import Sample
 
 TOKEN_LEVEL = ("dapo", "bnpo", "dr_grpo", "cispo", "vespo")
@@ -104,6 +105,17 @@ def samples(dataset: Sequence[Sample] | None, name: str) -> Sequence[Sample]:
             f"{name} must hold vantage.Sample, its first row is {type(dataset[0]).__name__}; see vantage.datasets.load"
         )
     return dataset
+
+
+def check_truths(dataset: Sequence[Sample]) -> None:
+    """Read every truth by its own reward; one that cannot be read would score 0 whatever is answered.
+
+    Raises:
+        ConfigError: a reward that does not exist.
+        TruthError: a truth that its reward cannot read; names the row.
+    """
+    for sample in dataset:
+        get_reward(sample.reward).check(sample)
 
 
 def anchor_columns(method: Method, dataset: Sequence[Sample]) -> tuple[Speaker, ...]:

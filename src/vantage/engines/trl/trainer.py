@@ -50,8 +50,8 @@ class VantageTrainer(GRPOTrainer):
         method: what the groups are made of and what is learned from them.
         args: TRL's own configuration. A device's generation batch (``per_device_train_batch_size`` times
             ``steps_per_generation``) must hold whole groups of ``num_generations``.
-        train_dataset: samples; answers to each are scored by its own reward. ``vantage.datasets.check`` reads every
-            row beforehand, as ``vantage train`` does.
+        train_dataset: samples; answers to each are scored by its own reward, which reads every truth first.
+            ``vantage.datasets.check`` also reads pictures and measures prompts, as ``vantage train`` does.
         eval_dataset: samples, or several sets of them by name.
         processing_class: the model's processor; loaded from the model's path by default.
         reward_funcs: further reward functions as TRL takes them (sync or async), added to the samples' own reward with
@@ -67,6 +67,7 @@ class VantageTrainer(GRPOTrainer):
     Raises:
         ConfigError: settings that contradict each other, a group size that does not divide a device's batch, a sample
             that the method cannot work on.
+        TruthError: a truth that the reward of its row cannot read.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class VantageTrainer(GRPOTrainer):
         self.style = style or PromptStyle()
         self.mono: MonoView = mono
         self._samples: dict[str, Samples] = {"train": settings.samples(train_dataset, "train_dataset")}
+        settings.check_truths(self.training_samples)
         self.verifier = Verifier()
         self._phase = RolloutPhase(self, settings.anchor_columns(method, self.training_samples))
         self._staged: Collected | None = None
