@@ -248,8 +248,7 @@ def test_a_run_leaves_all_of_itself_and_goes_on(vantage, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_fails_in_the_first_step_is_what_is_reported(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_what_fails_in_the_first_step_is_what_is_reported(vantage, tmp_path):
     picture = tmp_path / "whole.png"
     Image.effect_noise((64, 64), 80).convert("RGB").save(picture)
     (tmp_path / "cut.png").write_bytes(picture.read_bytes()[:2000])
@@ -264,17 +263,16 @@ def test_what_fails_in_the_first_step_is_what_is_reported(tmp_path, monkeypatch)
         "--set", "trainer.max_steps=1", "--set", "trainer.num_generations=2",
         "--set", "trainer.per_device_train_batch_size=8",
     )  # fmt: skip
-    early = refused(vantage(*small))
+    early = vantage(*small).stderr
     assert "row 'r1'" in early and "cut short" in early
-    late = refused(vantage(*small, "--set", "data.decode=false"))
+    late = vantage(*small, "--set", "data.decode=false").stderr
     assert "source 'infrared'" in late and "cut short" in late and "metrics" not in late
 
 
-def test_it_says_which_version_it_is():
+def test_it_says_which_version_it_is(vantage):
     assert vantage("--version").stdout.startswith("vantage-rl ")
 
 
-def test_an_extra_that_is_not_installed_is_named_before_anything_is_loaded(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_an_extra_that_is_not_installed_is_named_before_anything_is_loaded(vantage):
     told = refused(vantage("train", "tiny/grpo", "--set", "trainer.use_vllm=true"))
     assert "vllm is not installed" in told and "vantage-rl[vllm]" in told
