@@ -6,7 +6,7 @@ Rewards know neither trainers nor models. Names are resolved by ``vantage.reward
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,8 @@ class Score:
         formatted: whether the completion is laid out as asked.
         parts: the terms that make up the reward, by name, and anything measured on the way (for example ``iou``).
         error: why an answer could not be read; empty where it could.
+        timed_out: whether reading the completion was stopped at the wall limit (see ``vantage.rewards.guard``); such a
+            completion earns 0 for what could not be read.
     """
 
     reward: float | None
@@ -31,6 +33,7 @@ class Score:
     formatted: bool = False
     parts: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
+    timed_out: bool = False
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values for a log."""
@@ -40,6 +43,7 @@ class Score:
             "formatted": self.formatted,
             "parts": dict(self.parts),
             "error": self.error,
+            "timed_out": self.timed_out,
         }
 
 
@@ -58,6 +62,10 @@ class Reward(ABC):
     @abstractmethod
     def score(self, completion: str, sample: Sample) -> Score:
         """Score one completion; never raises for any completion, whatever text it is."""
+
+    def score_many(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Score]:
+        """Score several completions, each against its own sample; slow verifiers override it to work in parallel."""
+        return [self.score(text, sample) for text, sample in zip(completions, samples, strict=True)]
 
     def check(self, sample: Sample) -> None:
         """Read the row's truth, so that a truth that cannot be read is found before training.
