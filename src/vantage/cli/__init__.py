@@ -4,49 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
-from typer.core import TyperGroup
 
-from vantage.errors import ConfigError, DataError, VantageError
+from vantage.cli import data
+from vantage.cli.common import Group, err, out, quiet, writable
+from vantage.errors import ConfigError
 
 if TYPE_CHECKING:
     from vantage.evaluation import Evaluation
 
-# Names, paths and errors may hold square brackets and colons; nothing printed here is markup.
-out = Console(markup=False, emoji=False, highlight=False)
-err = Console(stderr=True, markup=False, emoji=False, highlight=False)
-
-
-class _Group(TyperGroup):
-    """Says what is wrong in one message where a traceback would say where in our code it was noticed."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except VantageError as error:
-            if os.environ.get("VANTAGE_DEBUG"):
-                raise
-            err.print(Text("error:", "bold red"), end=" ")
-            err.print(str(error), soft_wrap=True)
-            raise typer.Exit(1) from None
-
-
 app = typer.Typer(
-    cls=_Group,
+    cls=Group,
     no_args_is_help=True,
     help="Reinforcement learning for vision-language models whose picture comes from many sources.",
     pretty_exceptions_show_locals=False,
 )
-data_app = typer.Typer(no_args_is_help=True, help="Look at data.")
 tiny_app = typer.Typer(no_args_is_help=True, help="The model that ships with Vantage.")
-app.add_typer(data_app, name="data")
+app.add_typer(data.app, name="data")
 app.add_typer(tiny_app, name="tiny")
 
 
@@ -147,11 +125,11 @@ def evaluate(
         prompt = recipes.load(recipe).prompt
     else:
         prompt = recipes.Prompt.model_validate({"label_sources": model == "tiny", **given})
-    _writable(output)
-    _writable(answers, "--answers")
+    writable(output)
+    writable(answers, "--answers")
     samples = datasets.load(data)
 
-    _quiet()
+    quiet()
     from vantage.evaluation import evaluate as measure
     from vantage.evaluation import table, write_rows
     from vantage.models import context_window, device, load_model, load_processor, with_resized_size
@@ -212,43 +190,6 @@ def methods() -> None:
         out.print(grid)
 
 
-@data_app.command("show")
-def data_show(
-    data: Annotated[str, typer.Argument(help="Data set, such as night, or llvip:/data/LLVIP?split=test&frame=pixel.")],
-    n: Annotated[int, typer.Option(min=1, help="How many samples.")] = 12,
-    output: Annotated[Path | None, typer.Option(help="Where the picture goes.")] = None,
-) -> None:
-    """Draw a contact sheet: pictures, questions and truths."""
-    from vantage import datasets
-    from vantage.worlds.sheet import contact_sheet
-
-    _writable(output, picture=True)
-    samples = datasets.load(data)
-    if len(samples) == 0:
-        raise DataError(f"data set {data!r} has no rows")
-    shown = [samples[i] for i in range(min(n, len(samples)))]
-    target = output or Path(f"{shown[0].id.split('/')[0].replace(':', '-') or 'data'}.png")
-    contact_sheet(shown).save(target)
-    out.print(f"{len(shown)} of {len(samples)} samples: {target}")
-
-
-@data_app.command("list")
-def data_list() -> None:
-    """Name the data sets and what they hold."""
-    from importlib import import_module
-
-    from vantage import datasets, worlds
-
-    grid = Table.grid(padding=(0, 2))
-    for name in datasets.names():
-        module = type(worlds.get(name)).__module__ if name in worlds.NAMES else f"vantage.datasets.{name}"
-        # A data set's module begins with how it is written, or its name, and what it is.
-        head = (import_module(module).__doc__ or "").partition("\n")[0]
-        form, _, meaning = head.replace("``", "").partition(": ")
-        grid.add_row(name if name in worlds.NAMES else form, Text(f"{meaning[:1].upper()}{meaning[1:]}"))
-    out.print(grid)
-
-
 @tiny_app.command("train")
 def tiny_train(
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
@@ -262,7 +203,7 @@ def tiny_train(
 
 
 def _run(recipe: Any, run: Any, resume: bool) -> None:
-    _quiet()
+    quiet()
     from vantage import runs
     from vantage.engines.trl.launch import train as launch
     from vantage.evaluation import Evaluation, table
@@ -287,27 +228,3 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
         f"Look at {run.curves} (curves), {run.rollouts} (every answer), {run.summary} (before and after).",
         soft_wrap=True,
     )
-
-
-def _writable(target: Path | None, option: str = "--output", picture: bool = False) -> None:
-    """Find before the work that its result could not be written after it."""
-    if target is None:
-        return
-    if not target.parent.is_dir():
-        raise ConfigError(f"{option} {target}: the folder {target.parent} does not exist")
-    if target.is_dir():
-        raise ConfigError(f"{option} {target}: this is a folder; a file is written")
-    if picture and target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".pdf"):
-        raise ConfigError(f"{option} {target}: a picture ends in .png, .jpg, .webp or .pdf")
-
-
-def _quiet() -> None:
-    """Libraries speak when something is wrong, not while it goes well."""
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    # Deprecations inside TRL and transformers are for their maintainers, not for who runs a recipe.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|torch)\.")
