@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vantage.samples import Sample, Source
+from vantage.pictures import Source
+from vantage.samples import Sample
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 

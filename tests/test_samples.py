@@ -5,7 +5,8 @@ from PIL import Image
 from rows import write_bomb, write_picture
 from vantage.errors import DataError, PictureError
 from vantage.groups import FUSED, guest, mono
-from vantage.samples import MAX_PIXELS, PromptStyle, Sample, Slot, Source, view
+from vantage.pictures import MAX_PIXELS, Source
+from vantage.samples import PromptStyle, Sample, Slot, view
 
 NAMES = ("rgb", "infrared", "depth", "left", "right", "rear")
 

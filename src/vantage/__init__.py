@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from vantage.errors import VantageError
 from vantage.groups import Group, Member, Origin
-from vantage.samples import PromptStyle, Sample, Source
+from vantage.pictures import Source
+from vantage.samples import PromptStyle, Sample
 
 if TYPE_CHECKING:
     from vantage.datasets import load as load_dataset

@@ -10,113 +10,18 @@ reward that checks an answer. A view says which source each picture slot of the 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, overload
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image
 
 from vantage.errors import DataError, PictureError
 from vantage.groups import FUSED, Origin
-
-MAX_PIXELS = 64_000_000
-"""Pictures of more pixels are refused before they are decoded; a guard against decompression bombs."""
-
-_EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What makes a picture upright, by the EXIF orientation that a camera wrote; 5 to 8 swap width and height."""
+from vantage.pictures import Source
 
 MonoView = Literal["fill", "drop"]
 """How a single source is shown: ``fill`` puts it in every slot (the paper's way), ``drop`` keeps its slot only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One picture of a scene, upright: an EXIF orientation is applied, as image viewers and OpenCV do.
-
-    Args:
-        image: a file, or a picture in memory.
-        ref: how logs and reports name it; the path of a file unless given.
-    """
-
-    image: str | Path | Image.Image
-    ref: str = ""
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.image, (str, Path, Image.Image)):
-            raise PictureError(f"a picture is a path or a PIL image, not {type(self.image).__name__}: {self.image!r}")
-        if not self.ref:
-            ref = "<picture in memory>" if isinstance(self.image, Image.Image) else str(self.image)
-            object.__setattr__(self, "ref", ref)
-
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels, read from the file's header without decoding it.
-
-        Raises:
-            PictureError: the file is missing, is no picture, or holds more than ``MAX_PIXELS``.
-        """
-        with self._open() as image:
-            width, height = image.size
-            return (height, width) if _orientation(image) >= 5 else (width, height)
-
-    def load(self) -> Image.Image:
-        """Decode to 8-bit RGB at full size.
-
-        Raises:
-            PictureError: as ``size``, or the file is cut short, or its values are not 8-bit: how 16-bit or
-                floating-point depth maps to grey levels is the data set's to say, never guessed here.
-        """
-        with self._open() as image:
-            if image.mode not in _EIGHT_BIT:
-                raise PictureError(
-                    f"{self.ref}: mode {image.mode} is not 8-bit; say how its values become grey levels by converting "
-                    "it before it enters a sample"
-                )
-            orientation = _orientation(image)
-            try:
-                loaded = image.convert("RGB") if image.mode != "RGB" else image.copy()
-                return loaded.transpose(_UPRIGHT[orientation]) if orientation > 1 else loaded
-            except (OSError, SyntaxError, ValueError) as error:
-                raise PictureError(f"{self.ref}: the picture is corrupt or cut short ({error})") from error
-
-    def _open(self) -> Image.Image:
-        if isinstance(self.image, Image.Image):
-            # A context manager closes what it is given, and this picture is the caller's.
-            image = self.image.copy() if self.image.size[0] * self.image.size[1] <= MAX_PIXELS else self.image
-        else:
-            try:
-                with warnings.catch_warnings():
-                    # Pillow's own bomb warning comes at a size of its choosing; ours is an error at MAX_PIXELS.
-                    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                    image = Image.open(self.image)
-            except FileNotFoundError as error:
-                raise PictureError(f"{self.ref}: no such file") from error
-            except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
-                raise PictureError(f"{self.ref}: not a readable picture ({error})") from error
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise PictureError(f"{self.ref}: {width}x{height} is more than {MAX_PIXELS:,} pixels; refused undecoded")
-        return image
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 where there is none; read without decoding the picture."""
-    if image.format == "TIFF":
-        return 1  # Pillow turns TIFF itself
-    # The method of the base class: that of PNG decodes the picture to look behind it.
-    orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
-    return orientation if orientation in _UPRIGHT else 1
 
 
 @dataclass(frozen=True, slots=True)

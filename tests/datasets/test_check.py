@@ -8,8 +8,9 @@ from tiny_qwen import build_tiny_qwen
 from vantage import datasets
 from vantage.errors import ConfigError, DataError
 from vantage.models import load_processor, prompt_length
+from vantage.pictures import Source
 from vantage.rewards import Reward, Score
-from vantage.samples import PromptStyle, Sample, Source
+from vantage.samples import PromptStyle, Sample
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from vantage.errors import ConfigError, DataError
 from vantage.evaluation import evaluate, write_rows
 from vantage.groups import FUSED, Origin, mono
 from vantage.models import load_model, load_processor, placeholder_ids
-from vantage.samples import PromptStyle, Sample, Source
+from vantage.pictures import Source
+from vantage.samples import PromptStyle, Sample
 from vantage.tiny.architecture import build_model, build_processor
 
 STYLE = PromptStyle()

@@ -5,9 +5,10 @@ from PIL import Image
 
 from rows import row
 from vantage.errors import ConfigError, DataError, PictureError
+from vantage.pictures import Source
 from vantage.rewards import frames
 from vantage.rewards.frames import Frame
-from vantage.samples import Sample, Source
+from vantage.samples import Sample
 
 FRAMES = ["pixel", "resized", "relative", "relative:8", "relative:1", "relative:999.5", "relative:1234567.25"]
 sides = st.integers(1, 20_000)

@@ -7,7 +7,8 @@ from PIL import Image
 
 from vantage import worlds
 from vantage.groups import FUSED, mono
-from vantage.samples import PromptStyle, Sample, Source
+from vantage.pictures import Source
+from vantage.samples import PromptStyle, Sample
 from vantage.tiny.architecture import PATCHES, build_processor
 from vantage.tiny.lessons import STYLE, Teacher, normalise
 from vantage.tiny.vocabulary import IMAGE, SPECIAL, VOCABULARY_SIZE, WORDS, tokenizer

@@ -6,7 +6,8 @@ from PIL import Image
 
 from vantage import worlds
 from vantage.errors import ConfigError
-from vantage.samples import Sample, Source
+from vantage.pictures import Source
+from vantage.samples import Sample
 from vantage.worlds.sheet import CARD_WIDTH
 
 GREEN = (32, 224, 138)

@@ -15,7 +15,8 @@ from typing import Any
 
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
-from vantage.samples import Sample, Source
+from vantage.pictures import Source
+from vantage.samples import Sample
 
 KEYS = frozenset({"path", "root", "frame", "truth_frame", "reward"})
 

@@ -18,7 +18,8 @@ from xml.etree import ElementTree
 from vantage.datasets import mars
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
-from vantage.samples import Sample, Source
+from vantage.pictures import Source
+from vantage.samples import Sample
 
 KEYS = frozenset({"path", "split", "questions", "frame", "truth_frame", "reward", "unlabelled"})
 

@@ -30,7 +30,8 @@ from typing import Any
 from vantage.datasets.jsonl import read_lines, read_text
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
-from vantage.samples import Sample, Source
+from vantage.pictures import Source
+from vantage.samples import Sample
 
 KEYS = frozenset({"path", "root", "names", "frame", "truth_frame", "reward"})
 

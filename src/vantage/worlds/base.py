@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from vantage.errors import ConfigError
-from vantage.samples import Sample, Source
+from vantage.pictures import Source
+from vantage.samples import Sample
 from vantage.worlds.dice import Dice
 
 SPLITS = ("train", "test")
