@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
+from functools import lru_cache
 from importlib import import_module
 from typing import TypeVar
 
@@ -16,6 +19,9 @@ _BUILT_IN = {
 }
 _loaded: dict[str, Reward] = {}
 
+_SUM = re.compile(r"[+*]|\s-\s")
+"""What stands in a weighted sum and in no name."""
+
 RewardOrClass = TypeVar("RewardOrClass", Reward, type[Reward])
 
 
@@ -25,28 +31,45 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Reward:
-    """The reward of that name.
+    """The reward of that name, or of a weighted sum of names: ``reason-rft-accuracy + 0.5*reason-rft-format``.
+
+    Asked again, it gives the same object. See ``vantage.rewards.weighted`` for sums.
 
     Raises:
-        ConfigError: there is none; lists those there are.
+        ConfigError: there is none; names the nearest and lists those there are.
     """
-    if name not in _loaded:
-        if name not in _BUILT_IN:
-            raise ConfigError(f"no reward is called {name!r}; known: {', '.join(names())}")
+    if name in _loaded:
+        return _loaded[name]
+    if name in _BUILT_IN:
         module, _, attribute = _BUILT_IN[name].partition(":")
         _loaded[name] = getattr(import_module(module), attribute)()
-    return _loaded[name]
+        return _loaded[name]
+    if _SUM.search(name):
+        return _sum(name)
+    near = get_close_matches(name, names(), n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ConfigError(f"no reward is called {name!r}{hint}; known: {', '.join(names())}")
+
+
+@lru_cache(maxsize=256)
+def _sum(line: str) -> Reward:
+    # Every row of a data set may carry the line, and rows of one reward are scored together.
+    from vantage.rewards.weighted import parse
+
+    return parse(line)
 
 
 def register(reward: RewardOrClass) -> RewardOrClass:
     """Make a reward of one's own known by its ``name``; also a class decorator.
 
     Raises:
-        ConfigError: it is no reward, has no name, or its name is taken.
+        ConfigError: it is no reward, has no name, its name is taken, or reads like a weighted sum.
     """
     instance = reward() if isinstance(reward, type) else reward
     if not isinstance(instance, Reward) or not isinstance(getattr(instance, "name", None), str) or not instance.name:
         raise ConfigError(f"{reward!r} is no vantage.rewards.Reward with a name")
+    if _SUM.search(instance.name):
+        raise ConfigError(f"{instance.name!r} reads like a weighted sum of rewards; a name has no '+', '*' or ' - '")
     if instance.name in names():
         raise ConfigError(f"a reward called {instance.name!r} exists; choose another name")
     _loaded[instance.name] = instance

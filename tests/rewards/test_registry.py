@@ -1,0 +1,50 @@
+import pytest
+
+from rows import row
+from vantage import rewards
+from vantage.errors import ConfigError
+from vantage.rewards import Reward, Score, registry
+
+
+def test_every_name_gives_one_reward_that_knows_its_name_and_range():
+    for name in rewards.names():
+        reward = rewards.get(name)
+        assert isinstance(reward, Reward)
+        assert reward is rewards.get(name)
+        assert reward.name == name
+        assert reward.low < reward.high
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("mars-vqua", "mars-vqa"), ("Answer", "answer"), ("mars_grounding", "mars-grounding")]
+)
+def test_a_misspelt_name_is_told_the_nearest_and_all(name, near):
+    with pytest.raises(ConfigError, match=f"'{name}' .did you mean '{near}'.*; known: answer, box, "):
+        rewards.get(name)
+
+
+def test_a_name_like_no_other_is_told_all():
+    with pytest.raises(ConfigError, match="'zzz'; known: answer, box, "):
+        rewards.get("zzz")
+
+
+def test_rows_of_one_sum_share_one_reward():
+    assert rewards.get("answer + box") is rewards.get("answer + box")
+
+
+@pytest.mark.parametrize("name", ["a+b", "2*a", "a - b"])
+def test_a_name_that_reads_like_a_sum_is_refused(name, monkeypatch):
+    monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
+
+    class Own(Reward):
+        low, high = 0.0, 1.0
+
+        def score(self, completion, sample):
+            return Score(1.0)
+
+    Own.name = name
+    with pytest.raises(ConfigError, match="reads like a weighted sum"):
+        rewards.register(Own)
+    Own.name = "a-b"
+    rewards.register(Own)
+    assert rewards.call("a-b", "", row("x")).reward == 1.0
