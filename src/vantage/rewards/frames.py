@@ -145,10 +145,18 @@ def image_size(sample: Sample) -> Size:
     """Width and height of the row's picture: ``metadata["image_size"]``, else its first source's header.
 
     Raises:
-        DataError: metadata that is no size.
+        DataError: metadata that is no size, or no size for a row that was given without pictures.
         PictureError: the header cannot be read.
     """
-    return _size(sample, "image_size") or next(iter(sample.sources.values())).size()
+    size = _size(sample, "image_size")
+    if size is not None:
+        return size
+    if not sample.sources:
+        raise DataError(
+            f"row {sample.id!r}: the size of its picture is needed and there is no picture; give 'image_size' as "
+            "[width, height] in pixels"
+        )
+    return next(iter(sample.sources.values())).size()
 
 
 def _rescale(box: Box, source: tuple[float, float], target: tuple[float, float]) -> Box:
