@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import difflib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
-from vantage.datasets.check import check
+from vantage.datasets.check import Problem, Survey, check, raise_for, survey
+from vantage.datasets.reading import RawRow
 from vantage.datasets.spec import DataSpec
-from vantage.errors import ConfigError, DataError
+from vantage.errors import ConfigError, VantageError
 from vantage.samples import MappedSamples, Sample
 
-FILES = ("jsonl", "llvip", "mars")
-"""Data sets that are read from files; each is a module of this package."""
+FILES = (
+    "clevr-math",
+    "geometry3k",
+    "jsonl",
+    "llvip",
+    "mars",
+    "mathverse",
+    "mathvision",
+    "mathvista",
+    "msrs",
+    "nlvr",
+    "nuscenes",
+    "ocr-vqa",
+    "parquet",
+    "reason-rft",
+    "rgbd-7scenes",
+    "spatialqa",
+    "super-clevr",
+    "trance",
+    "virl39k",
+)
+"""Data sets that are read from files; each is a module of this package, with underscores for hyphens."""
 
 _ALWAYS = frozenset({"name", "n", "seed", "sources"})
 _WORLD_KEYS = _ALWAYS | {"split", "mix", "tasks"}
@@ -27,8 +49,19 @@ class Loader(Protocol):
     """Keys of ``DataSpec`` that it takes, besides ``name``, ``n``, ``seed`` and ``sources``."""
 
     @staticmethod
-    def load(spec: DataSpec) -> list[Sample]:
-        """Every row, in the file's order."""
+    def rows(spec: DataSpec) -> Iterable[RawRow]:
+        """Every row as the files have it, in their order, each with where it stands.
+
+        A row that cannot be read comes as the ``DataError`` that says why; a file that cannot be read raises.
+        """
+
+    @staticmethod
+    def sample(row: Any, where: str, spec: DataSpec) -> Sample:
+        """The sample that a row is.
+
+        Raises:
+            DataError: the row cannot be used; begins with ``where``.
+        """
 
 
 def names() -> list[str]:
@@ -36,31 +69,64 @@ def names() -> list[str]:
     return sorted({*FILES, *_worlds()})
 
 
+def loader(name: str) -> Loader:
+    """The module that reads the data set of that name, one of ``FILES``."""
+    return import_module(f"vantage.datasets.{name.replace('-', '_')}")  # type: ignore[return-value]  # checked by tests
+
+
 def load(spec: str | DataSpec) -> Sequence[Sample]:
     """The samples of a data set; see ``vantage.datasets.spec`` for the text form.
 
     Raises:
         ConfigError: an unknown name or key (the known ones are listed), or a value that cannot work.
-        DataError: a row that cannot be read, or that lacks a source asked for; names the row.
+        DataError: rows that cannot be read, or that lack a source asked for; names each.
     """
     spec = DataSpec.parse(spec) if isinstance(spec, str) else spec
-    if spec.name in FILES:
-        module: Loader = import_module(f"vantage.datasets.{spec.name}")  # type: ignore[assignment]  # checked by tests
-        _only(spec, _ALWAYS | module.KEYS)
-        samples: Sequence[Sample] = _some(module.load(spec), spec)
-    elif spec.name in _worlds():
-        from vantage import worlds
+    world = _world(spec)
+    if world is not None:
+        return world
+    samples: list[Sample] = []
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    total = 0
+    for where, row in read(spec):
+        total += 1
+        if isinstance(row, VantageError):
+            problems.append(Problem(where, str(row)))
+        elif row.id in seen:
+            problems.append(Problem(where, f"two rows are called {row.id!r}; a row's id is unique"))
+        else:
+            seen.add(row.id)
+            samples.append(row)
+    raise_for(problems, total)
+    return samples
 
-        _only(spec, _WORLD_KEYS)
-        given = {"split": spec.split, "n": spec.n, "mix": spec.mix, "seed": spec.seed, "tasks": spec.tasks}
-        samples = worlds.get(spec.name).dataset(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
-    else:
-        raise ConfigError(f"no data set is called {spec.name!r}; known: {', '.join(names())}")
-    if spec.sources is None:
-        return samples
-    shown = with_sources(samples, spec.sources)
-    # Rows of files are at hand, so a row without a source is found now; drawn worlds stay undrawn.
-    return list(shown) if isinstance(samples, list) else shown
+
+def read(spec: str | DataSpec) -> Iterator[tuple[str, Sample | VantageError]]:
+    """Every row of a data set with where it stands, as a sample or as the error that says why it is none.
+
+    Raises:
+        ConfigError: as ``load``.
+        DataError: a file that cannot be read at all.
+    """
+    spec = DataSpec.parse(spec) if isinstance(spec, str) else spec
+    world = _world(spec)
+    if world is not None:
+        yield from (("", world[i]) for i in range(len(world)))
+        return
+    module = loader(spec.name)
+    rows = list(module.rows(spec))
+    if spec.seed is not None:
+        random.Random(spec.seed).shuffle(rows)
+    for where, row in rows if spec.n is None else rows[: spec.n]:
+        if isinstance(row, VantageError):
+            yield where, row
+            continue
+        try:
+            sample = module.sample(row, where, spec)
+            yield where, sample if spec.sources is None else _showing(spec.sources)(sample)
+        except VantageError as error:
+            yield where, error
 
 
 def with_sources(samples: Sequence[Sample], sources: Sequence[str]) -> Sequence[Sample]:
@@ -70,11 +136,32 @@ def with_sources(samples: Sequence[Sample], sources: Sequence[str]) -> Sequence[
         ConfigError: a source is named twice.
         DataError: when a row is taken that lacks one of them; names the row.
     """
+    return MappedSamples(samples, _showing(sources))
+
+
+def _showing(sources: Sequence[str]) -> Callable[[Sample], Sample]:
     if len(set(sources)) != len(sources):
         raise ConfigError(f"a source is named twice in {', '.join(sources)}")
-    return MappedSamples(
-        samples, lambda sample: replace(sample, sources={name: sample.source(name) for name in sources})
-    )
+    return lambda sample: replace(sample, sources={name: sample.source(name) for name in sources})
+
+
+def _world(spec: DataSpec) -> Sequence[Sample] | None:
+    """The samples of a drawn world; ``None`` for a data set on disk, whose keys have been checked."""
+    if spec.sources is not None:
+        _showing(spec.sources)
+    if spec.name in FILES:
+        _only(spec, _ALWAYS | loader(spec.name).KEYS)
+        return None
+    if spec.name not in _worlds():
+        near = difflib.get_close_matches(spec.name, names(), n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"no data set is called {spec.name!r}{meant or ';'} known: {', '.join(names())}")
+    from vantage import worlds
+
+    _only(spec, _WORLD_KEYS)
+    given = {"split": spec.split, "n": spec.n, "mix": spec.mix, "seed": spec.seed, "tasks": spec.tasks}
+    samples = worlds.get(spec.name).dataset(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+    return samples if spec.sources is None else with_sources(samples, spec.sources)
 
 
 def _worlds() -> tuple[str, ...]:
@@ -90,15 +177,4 @@ def _only(spec: DataSpec, allowed: frozenset[str]) -> None:
         raise ConfigError(f"data set {spec.name!r} takes no {', '.join(map(repr, unused))}; it takes {takes}")
 
 
-def _some(samples: list[Sample], spec: DataSpec) -> list[Sample]:
-    seen: set[str] = set()
-    for sample in samples:
-        if sample.id in seen:
-            raise DataError(f"data set {spec.name!r}: two rows are called {sample.id!r}; a row's id is unique")
-        seen.add(sample.id)
-    if spec.seed is not None:
-        random.Random(spec.seed).shuffle(samples)
-    return samples if spec.n is None else samples[: spec.n]
-
-
-__all__ = ["DataSpec", "check", "load", "names", "with_sources"]
+__all__ = ["DataSpec", "Problem", "Survey", "check", "load", "names", "read", "survey", "with_sources"]

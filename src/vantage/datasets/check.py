@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -19,29 +21,100 @@ if TYPE_CHECKING:
     from vantage.models import PromptMeter
 
 SHOWN = 20
-"""Problems that the error spells out; the rest are counted."""
+"""Problems that an error spells out; the rest are counted."""
 
 _DOT = Image.new("RGB", (1, 1))
 
+Readable = tuple[str, "Sample | VantageError"]
+"""Where a row stands, and the row, or the error that says why it cannot be read."""
+
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What a check without problems found.
+class Problem:
+    """What is wrong with a row.
 
     Attributes:
-        rows: how many rows there are.
-        longest: tokens of the longest prompt; ``None`` without a processor.
-        longest_row: its row.
+        where: the file and line, or where else the row stands; empty where only the row's id is known.
+        reason: what is wrong.
     """
 
-    rows: int
-    longest: int | None = None
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason if self.reason.startswith(self.where) else f"{self.where}: {self.reason}"
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a walk over all rows found.
+
+    Attributes:
+        rows: how many rows there are, bad ones included.
+        bad: how many of them have a problem.
+        problems: every problem, in the order of rows.
+        sources: how many rows have a source, by name.
+        rewards: how many rows a reward checks, by name.
+        lengths: tokens of the longest prompt of every good row; empty without a processor.
+        longest_row: the row with the longest prompt.
+    """
+
+    rows: int = 0
+    bad: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    sources: Counter[str] = field(default_factory=Counter)
+    rewards: Counter[str] = field(default_factory=Counter)
+    lengths: list[int] = field(default_factory=list)
     longest_row: str = ""
 
+    @property
+    def longest(self) -> int | None:
+        """Tokens of the longest prompt; ``None`` where none was measured."""
+        return max(self.lengths, default=None)
 
-def check(
-    samples: Sequence[Sample],
+    @property
+    def typical(self) -> float | None:
+        """Tokens of the median prompt; ``None`` where none was measured."""
+        return median(self.lengths) if self.lengths else None
+
+    def raise_for_problems(self) -> None:
+        """Raise ``DataError`` with the first ``SHOWN`` problems and the number of all, if there are any."""
+        raise_for(self.problems, self.rows)
+
+
+def raise_for(problems: Sequence[Problem], rows: int) -> None:
+    """Raise ``DataError`` with the first ``SHOWN`` problems and the number of all, if there are any."""
+    if problems:
+        more = f"\n... and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        noun = "problem" if len(problems) == 1 else "problems"
+        shown = "\n".join(map(str, problems[:SHOWN]))
+        raise DataError(f"{len(problems)} {noun} in {rows} rows:\n{shown}{more}")
+
+
+def check(samples: Sequence[Sample], **asked: Any) -> Survey:
+    """``survey``, with an error where it finds any problem.
+
+    Raises:
+        ConfigError: as ``survey``.
+        DataError: rows with problems; names every row, the first ``SHOWN`` problems in full.
+    """
+    found = survey(_taken(samples), total=len(samples), **asked)
+    found.raise_for_problems()
+    return found
+
+
+def _taken(samples: Sequence[Sample]) -> Iterable[Readable]:
+    for index in range(len(samples)):
+        try:
+            yield "", samples[index]
+        except VantageError as error:
+            yield "", error
+
+
+def survey(
+    rows: Iterable[Readable],
     *,
+    total: int | None = None,
     sources: Sequence[str] = (),
     rewards: Mapping[str, Reward] | None = None,
     processor: Any = None,
@@ -51,7 +124,7 @@ def check(
     mono: MonoView | None = None,
     decode: bool = False,
     progress: Callable[[int, int], object] | None = None,
-) -> Checked:
+) -> Survey:
     """Check that every row can be asked and scored; nothing is repaired, skipped or shortened.
 
     Each row: its id is its own; the sources needed are there; every picture's header reads and stays under the limit
@@ -59,7 +132,8 @@ def check(
     the processor counts them, and the completion fit the window. Pictures are never truncated.
 
     Args:
-        samples: the rows.
+        rows: the rows, each with where it stands; what cannot be read is one more problem.
+        total: how many rows there are, for ``progress``.
         sources: sources that every row must have.
         rewards: rewards by name that are used instead of the registered ones.
         processor: measures prompts; see ``vantage.models.load_processor``.
@@ -73,10 +147,7 @@ def check(
 
     Raises:
         ConfigError: no rows, or a window without a processor.
-        DataError: problems, the first ``SHOWN`` of them spelled out, each naming its row.
     """
-    if not len(samples):
-        raise ConfigError("there is no row to check")
     if processor is None and window is not None:
         raise ConfigError("a window can only be checked with a processor, which counts a prompt's tokens")
     meter = None
@@ -85,40 +156,40 @@ def check(
         from vantage.models import PromptMeter
 
         meter = PromptMeter(processor)
-    problems: list[str] = []
-    total = 0
-    seen: set[str] = set()
-    longest, longest_row = 0, ""
-    for index in range(len(samples)):
+    survey = Survey()
+    seen: dict[str, str] = {}
+    longest = 0
+    for where, row in rows:
         found: list[str] = []
-        try:
-            sample = samples[index]
-        except VantageError as error:
-            found.append(str(error))
+        if isinstance(row, VantageError):
+            found.append(str(row))
         else:
-            found += _row_problems(sample, sources, rewards, decode or index == 0)
-            if sample.id in seen:
-                found.append(f"row {sample.id!r}: another row has the same id")
-            seen.add(sample.id)
+            survey.sources.update(list(row.sources))
+            survey.rewards[row.reward] += 1
+            found += _row_problems(row, sources, rewards, decode or survey.rows == 0)
+            if row.id in seen:
+                first = f", at {seen[row.id]}" if seen[row.id] else ""
+                found.append(f"row {row.id!r}: another row has the same id{first}")
+            seen.setdefault(row.id, where)
             if meter is not None and not found:
                 try:
-                    length, origin = _longest_prompt(sample, meter, style or PromptStyle(), mono)
+                    length, origin = _longest_prompt(row, meter, style or PromptStyle(), mono)
                 except (VantageError, ValueError) as error:
-                    found.append(f"row {sample.id!r}: the processor refuses its prompt ({error})")
-                    length, origin = 0, FUSED
-                if length > longest:
-                    longest, longest_row = length, sample.id
-                if window is not None and length + completion > window:
-                    found.append(_too_long(sample, length, origin, window, completion))
-        total += len(found)
-        problems += found[: SHOWN - len(problems)]
+                    found.append(f"row {row.id!r}: the processor refuses its prompt ({error})")
+                else:
+                    survey.lengths.append(length)
+                    if length > longest:
+                        longest, survey.longest_row = length, row.id
+                    if window is not None and length + completion > window:
+                        found.append(_too_long(row, length, origin, window, completion))
+        survey.rows += 1
+        survey.bad += bool(found)
+        survey.problems += [Problem(where, reason) for reason in found]
         if progress is not None:
-            progress(index + 1, len(samples))
-    if total:
-        more = f"\n... and {total - len(problems)} more" if total > len(problems) else ""
-        noun = "problem" if total == 1 else "problems"
-        raise DataError(f"{total} {noun} in {len(samples)} rows:\n" + "\n".join(problems) + more)
-    return Checked(len(samples), None if meter is None else longest, longest_row)
+            progress(survey.rows, survey.rows if total is None else total)
+    if not survey.rows:
+        raise ConfigError("there is no row to check")
+    return survey
 
 
 def _row_problems(

@@ -1,109 +1,72 @@
 """``jsonl:rows.jsonl``: rows of one's own, one JSON object per line.
 
-    {"id": "n1", "question": "How many people?", "sources": {"rgb": "n1.jpg", "infrared": "n1_ir.png"},
+    {"id": "n1", "question": "How many people?", "sources": {"rgb": "n1.jpg", "depth": "n1_depth.png"},
      "truth": "3", "reward": "answer", "metadata": {"scene": "street"}}
 
-Paths are relative to the file's folder, or to ``root``. ``id`` may be left out (the file's name and line stand in),
-``reward`` too where the settings name one, and ``metadata``. Empty lines are allowed; nothing else is skipped.
+Paths are relative to the file's folder, or to ``root``, and may not leave it. A source is a path, or an object with
+``path`` and, if wanted, ``sha256`` (checked when the picture is decoded) and ``mapping`` (how more than 8 bits become
+RGB, such as ``depth``). ``id`` may be left out (the file's name and line stand in), ``reward`` too where the settings
+name one, and ``metadata``. Empty lines are allowed; nothing else is skipped.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from vantage.datasets.reading import RawRow, field, frames_of, inside, need_path, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
-from vantage.errors import ConfigError, DataError
+from vantage.errors import DataError, VantageError
 from vantage.pictures import Source
 from vantage.samples import Sample
 
-KEYS = frozenset({"path", "root", "frame", "truth_frame", "reward"})
+KEYS = frozenset({"path", "root", "frame", "truth_frame", "mapping", "reward"})
 
-_FORMS: dict[str, tuple[tuple[type, ...], str]] = {
-    "id": ((str, int), "a text or an integer"),
-    "question": ((str,), "a text"),
-    "sources": ((dict,), "an object of name to path"),
-    "reward": ((str,), "a text"),
-    "metadata": ((dict,), "an object"),
-}
-_REQUIRED = ("question", "sources", "truth")
+ROW_KEYS = ("id", "question", "sources", "truth", "reward", "metadata")
+_PICTURE_KEYS = {"path", "sha256", "mapping", "bytes"}
 
 
-def load(spec: DataSpec) -> list[Sample]:
-    """Every row, in order.
-
-    Raises:
-        ConfigError: no path.
-        DataError: no such file, or a line that is no such row; names the file, the line and the key.
-    """
-    if spec.path is None:
-        raise ConfigError("data set 'jsonl' needs a file: jsonl:rows.jsonl")
-    folder = spec.root or spec.path.parent
-    return [_sample(row, where, folder, spec) for where, row in read_lines(spec.path)]
+def rows(spec: DataSpec) -> Iterable[RawRow]:
+    """The lines of the file that are not empty."""
+    return read_rows(need_path(spec, "jsonl:rows.jsonl"))
 
 
-def read_lines(path: Path) -> list[tuple[str, Any]]:
-    """The JSON values of a file's lines, each with ``file:line``; empty lines are left out.
-
-    Raises:
-        DataError: no such file, not UTF-8, a line that is no JSON, or no row at all.
-    """
-    text = read_text(path)
-    rows: list[tuple[str, Any]] = []
-    # Not splitlines(): a JSON text may hold other line separators of Unicode.
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                rows.append((f"{path}:{number}", json.loads(line)))
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}:{number}: not JSON ({error})") from error
-    if not rows:
-        raise DataError(f"{path}: no rows")
-    return rows
-
-
-def read_text(path: Path) -> str:
-    """A UTF-8 file's text.
-
-    Raises:
-        DataError: no such file, or not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a readable UTF-8 file ({error})") from error
-
-
-def _sample(row: Any, where: str, folder: Path, spec: DataSpec) -> Sample:
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: a row is an object, not {type(row).__name__}")
-    unknown = sorted(row.keys() - {*_FORMS, "truth"})
+def sample(row: Any, where: str, spec: DataSpec) -> Sample:
+    """The sample of one row; its keys are those at the top of this module."""
+    pictures: Mapping[str, Any] = field(row, "sources", dict, where)
+    unknown = sorted(row.keys() - set(ROW_KEYS))
     if unknown:
-        raise DataError(f"{where}: unknown key {unknown[0]!r}; the keys are {', '.join([*_FORMS, 'truth'])}")
-    for key in _REQUIRED:
-        if key not in row:
-            raise DataError(f"{where}: key {key!r} is missing")
-    for key, (types, form) in _FORMS.items():
-        if key in row and (not isinstance(row[key], types) or isinstance(row[key], bool)):
-            raise DataError(f"{where}: key {key!r} is {form}, not {row[key]!r}")
-    reward = spec.reward or row.get("reward")
+        raise DataError(f"{where}: unknown key {unknown[0]!r}; the keys are {', '.join(ROW_KEYS)}")
+    if "truth" not in row:
+        raise DataError(f"{where}: key 'truth' is missing")
+    identity = row.get("id", Path(where).name)
+    if isinstance(identity, bool) or not isinstance(identity, (str, int)) or identity == "":
+        raise DataError(f"{where}: key 'id' is a text or an integer, not {short(identity)}")
+    reward = spec.reward or (text_field(row, "reward", where) if row.get("reward") is not None else "")
     if not reward:
         raise DataError(f"{where}: key 'reward' is missing, and the settings name none")
-    for name, file in row["sources"].items():
-        if not isinstance(file, str) or not file:
-            raise DataError(f"{where}: key 'sources': {name!r} is a path, not {file!r}")
-    frames = {"frame": spec.frame, "truth_frame": spec.truth_frame}
     try:
         return Sample(
-            id=str(row["id"]) if "id" in row else f"{Path(where).name}",
-            question=row["question"],
-            sources={name: Source(folder / file) for name, file in row["sources"].items()},
+            id=str(identity),
+            question=field(row, "question", str, where),
+            sources={name: _source(name, entry, where, spec) for name, entry in pictures.items()},
             truth=row["truth"],
             reward=reward,
-            metadata={**row.get("metadata", {}), **{k: v for k, v in frames.items() if v is not None}},
+            metadata={**field(row, "metadata", dict, where, {}), **frames_of(spec)},
         )
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from error
+    except VantageError as error:
+        raise DataError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
+
+
+def _source(name: str, entry: Any, where: str, spec: DataSpec) -> Source:
+    picture = {"path": entry} if isinstance(entry, str) else entry
+    here = f"{where}: source {name!r}"
+    if not isinstance(picture, Mapping) or not picture.keys() <= _PICTURE_KEYS:
+        raise DataError(f"{here} is a path, or an object with path, sha256 and mapping, not {short(entry)}")
+    given = {"sha256": picture.get("sha256") or "", "mapping": picture.get("mapping") or spec.mapping or ""}
+    if isinstance(picture.get("bytes"), bytes):
+        # Parquet files as the hub has them carry their pictures.
+        return Source(picture["bytes"], ref=picture.get("path") or here, **given)
+    path = inside(spec.root or (spec.path or Path()).parent, text_field(picture, "path", here), here)
+    return Source(path, **given)

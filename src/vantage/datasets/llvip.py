@@ -11,11 +11,13 @@ A pair without boxes has no truth, so it cannot be trained on: an error unless `
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from vantage.datasets import mars
+from vantage.datasets.reading import RawRow, frames_of, need_path
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
 from vantage.pictures import Source
@@ -29,54 +31,44 @@ QUESTION = (
 )
 """Asked of pairs that come with LLVIP's own annotations; a question file brings its own question."""
 
-_NAMED = 5
 
-
-def load(spec: DataSpec) -> list[Sample]:
+def rows(spec: DataSpec) -> Iterator[RawRow]:
     """Every pair of the split, in the order of ids, or in the question file's.
 
     Raises:
         ConfigError: no path, or a folder without pairs of that split.
-        DataError: a picture without its partner, a pair without boxes, an annotation that cannot be read.
+        DataError: a question file that cannot be read, or no pair with boxes.
     """
-    if spec.path is None:
-        raise ConfigError("data set 'llvip' needs its folder: llvip:/data/LLVIP?split=test&frame=resized")
-    pairs = _pairs(spec.path, spec.split)
-    annotations = spec.path / "Annotations"
-    if spec.questions is None and annotations.is_dir():
-        labelled = {stem: sample for stem in pairs if (sample := _annotated(spec, annotations, stem)) is not None}
-    else:
-        labelled = _asked(spec, pairs)
-    missing = [stem for stem in pairs if stem not in labelled]
-    if missing and spec.unlabelled == "error":
-        raise DataError(
-            f"llvip split {spec.split!r}: {len(missing)} of {len(pairs)} pairs have no boxes: {_some(missing)}; "
-            "give their annotations, or leave them out with unlabelled=drop"
-        )
-    if not labelled:
-        raise DataError(f"llvip split {spec.split!r}: none of {len(pairs)} pairs has boxes")
-    return list(labelled.values())
-
-
-def _pairs(folder: Path, split: str) -> list[str]:
+    folder = need_path(spec, "llvip:/data/LLVIP?split=test&frame=resized")
     visible, infrared = (
-        {file.stem for file in (folder / kind / split).glob("*.jpg")} for kind in ("visible", "infrared")
+        {file.stem: file for file in (folder / kind / spec.split).glob("*.jpg")} for kind in ("visible", "infrared")
     )
     if not visible and not infrared:
-        raise ConfigError(f"{folder}: no pictures in visible/{split} or infrared/{split}")
-    if visible != infrared:
-        raise DataError(f"llvip split {split!r}: pictures without their partner: {_some(sorted(visible ^ infrared))}")
-    return sorted(visible)
+        raise ConfigError(f"{folder}: no pictures in visible/{spec.split} or infrared/{spec.split}")
+    for stem in sorted(visible.keys() ^ infrared.keys()):
+        where = str(visible.get(stem) or infrared[stem])
+        yield where, DataError(f"{where}: this picture has no {'infrared' if stem in visible else 'visible'} partner")
+    pairs = sorted(visible.keys() & infrared.keys())
+    annotations = folder / "Annotations"
+    if spec.questions is None and annotations.is_dir():
+        labelled = _annotated(annotations, pairs)
+    else:
+        labelled = _asked(spec, folder, pairs)
+    if pairs and not labelled:
+        raise DataError(f"llvip split {spec.split!r}: none of {len(pairs)} pairs has boxes")
+    yield from labelled.values()
+    for stem in pairs:
+        if stem not in labelled and spec.unlabelled == "error":
+            where = str(visible[stem])
+            yield where, DataError(f"{where}: this pair has no boxes; leave such pairs out with unlabelled=drop")
 
 
-def _annotated(spec: DataSpec, annotations: Path, stem: str) -> Sample | None:
-    file = annotations / f"{stem}.xml"
-    if not file.is_file():
-        return None
-    truth = voc_boxes(file)
-    if not truth:
-        return None
-    assert spec.path is not None  # noqa: S101  load has checked it; this tells the type checker
+def sample(row: Any, where: str, spec: DataSpec) -> Sample:
+    """The sample of one pair: its own annotation, or what the question file made of it."""
+    if isinstance(row, Sample):
+        return row
+    assert spec.path is not None  # noqa: S101  rows() has checked it
+    stem = Path(where).stem
     return Sample(
         id=f"llvip/{spec.split}/{stem}",
         question=QUESTION,
@@ -84,31 +76,51 @@ def _annotated(spec: DataSpec, annotations: Path, stem: str) -> Sample | None:
             "rgb": Source(spec.path / "visible" / spec.split / f"{stem}.jpg"),
             "infrared": Source(spec.path / "infrared" / spec.split / f"{stem}.jpg"),
         },
-        truth=truth,
+        truth=row,
         reward=spec.reward or "mars-grounding",
-        metadata=_frames(spec),
+        metadata=frames_of(spec, "pixel"),
     )
 
 
-def _asked(spec: DataSpec, pairs: Iterable[str]) -> dict[str, Sample]:
-    assert spec.path is not None  # noqa: S101  as above
-    files = [spec.questions] if spec.questions else sorted(spec.path.glob("*.json"))
+def _annotated(annotations: Path, pairs: Iterable[str]) -> dict[str, RawRow]:
+    """The boxes of every pair that has an annotation with a person in it."""
+    found: dict[str, RawRow] = {}
+    for stem in pairs:
+        file = annotations / f"{stem}.xml"
+        if file.is_file():
+            try:
+                if boxes := voc_boxes(file):
+                    found[stem] = (str(file), boxes)
+            except DataError as error:
+                found[stem] = (str(file), error)
+    return found
+
+
+def _asked(spec: DataSpec, folder: Path, pairs: Iterable[str]) -> dict[str, RawRow]:
+    files = [spec.questions] if spec.questions else sorted(folder.glob("*.json"))
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "no question file"
         raise DataError(
-            f"{spec.path}: no Annotations folder, and {found}; name the file with the boxes with questions=FILE"
+            f"{folder}: no Annotations folder, and {found}; name the file with the boxes with questions=FILE"
         )
     wanted = set(pairs)
-    taken = {"reward": spec.reward, **_frames(spec)}
-    asked = DataSpec(name="mars", path=files[0], root=spec.path, **{k: v for k, v in taken.items() if v is not None})
-    labelled: dict[str, Sample] = {}
-    for sample in mars.load(asked):
-        image = sample.source("rgb").image
+    taken = {"reward": spec.reward, "frame": spec.frame, "truth_frame": spec.truth_frame}
+    asked = DataSpec(name="mars", path=files[0], root=folder, **{k: v for k, v in taken.items() if v is not None})
+    labelled: dict[str, RawRow] = {}
+    for where, row in mars.rows(asked):
+        try:
+            made = mars.sample(row, where, asked) if not isinstance(row, DataError) else row
+        except DataError as error:
+            made = error
+        if isinstance(made, DataError):
+            labelled[where] = (where, made)
+            continue
+        image = made.source("rgb").image
         # A question file may hold the rows of several splits.
         if isinstance(image, Path) and image.parent.name == spec.split and image.stem in wanted:
             if image.stem in labelled:
-                raise DataError(f"{files[0]}: two rows about the pair {image.stem}")
-            labelled[image.stem] = sample
+                labelled[where] = (where, DataError(f"{where}: a second row about the pair {image.stem}"))
+            labelled.setdefault(image.stem, (where, made))
     return labelled
 
 
@@ -132,12 +144,3 @@ def voc_boxes(file: Path) -> list[list[int]]:
             except (ValueError, OverflowError) as error:
                 raise DataError(f"{file}: a person's box is {texts}, not four numbers") from error
     return boxes
-
-
-def _frames(spec: DataSpec) -> dict[str, str]:
-    return {"truth_frame": spec.truth_frame or "pixel"} | ({"frame": spec.frame} if spec.frame else {})
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

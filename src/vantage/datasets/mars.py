@@ -22,14 +22,13 @@ without a leading ``data/images/``, and that without the kind's folder too.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vantage.datasets.jsonl import read_lines, read_text
+from vantage.datasets.reading import RawRow, field, frames_of, inside, need_path, read_rows
 from vantage.datasets.spec import DataSpec
-from vantage.errors import ConfigError, DataError
+from vantage.errors import DataError
 from vantage.pictures import Source
 from vantage.samples import Sample
 
@@ -38,42 +37,19 @@ KEYS = frozenset({"path", "root", "names", "frame", "truth_frame", "reward"})
 KINDS = ("LLVIP", "SpatialQA", "nuscenes", "OCR-VQA")
 
 
-def load(spec: DataSpec) -> list[Sample]:
-    """Every row, in order.
-
-    Boxes as truth make ``mars-grounding`` rows in the truth frame ``pixel``, anything else ``mars-vqa`` rows.
-
-    Raises:
-        ConfigError: no path.
-        DataError: no such file, a row that is none, or a picture that is nowhere it was looked for; names the row.
-    """
-    if spec.path is None:
-        raise ConfigError("data set 'mars' needs a question file: mars:llvip_eval.json?root=images")
-    root = spec.root or spec.path.parent
-    return [_sample(row, f"{spec.path.stem}/{i}", where, root, spec) for i, (where, row) in enumerate(_rows(spec.path))]
+def rows(spec: DataSpec) -> Iterable[RawRow]:
+    """Every row of the question file."""
+    return read_rows(need_path(spec, "mars:llvip_eval.json?root=images"))
 
 
-def _rows(path: Path) -> list[tuple[str, Any]]:
-    text = read_text(path)
-    if not text.lstrip().startswith("["):
-        return read_lines(path)
-    try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error})") from error
-    if not rows:
-        raise DataError(f"{path}: no rows")
-    return [(f"{path}, row {i}", row) for i, row in enumerate(rows)]
-
-
-def _sample(row: Any, name: str, where: str, root: Path, spec: DataSpec) -> Sample:
-    if not isinstance(row, dict) or not isinstance(row.get("content"), list):
-        raise DataError(f"{where}: a row is an object with 'content', a list of pictures and texts")
+def sample(row: Any, where: str, spec: DataSpec) -> Sample:
+    """The sample of one row: ``mars-grounding`` in the truth frame ``pixel`` for boxes, else ``mars-vqa``."""
+    content = field(row, "content", list, where)
     if "ground_truth" not in row:
         raise DataError(f"{where}: key 'ground_truth' is missing")
     paths: list[str] = []
     texts: list[str] = []
-    for part in row["content"]:
+    for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
         value = part.get(kind) if kind in ("image", "text") else None
         if not isinstance(value, str) or not value:
@@ -86,16 +62,16 @@ def _sample(row: Any, name: str, where: str, root: Path, spec: DataSpec) -> Samp
         raise DataError(f"{where}: {len(paths)} pictures, but {len(names)} names: {', '.join(names)}")
     truth = row["ground_truth"]
     boxes = isinstance(truth, list)
-    frames = {"frame": spec.frame, "truth_frame": spec.truth_frame or ("pixel" if boxes else None)}
-    extra = row.get("extra_info")
+    assert spec.path is not None  # noqa: S101  rows() has checked it
+    root = spec.root or spec.path.parent
     return Sample(
-        id=name,
+        id=f"{spec.path.stem}/{where.rpartition(' ' if ', row ' in where else ':')[2]}",
         # Some rows of the original mark where a picture stands; a processor would count the mark as one picture more.
         question="\n".join(texts).replace("<image>", "").strip(),
         sources={n: Source(resolve(root, p, where)) for n, p in zip(names, paths, strict=True)},
         truth=truth,
         reward=spec.reward or ("mars-grounding" if boxes else "mars-vqa"),
-        metadata={**(extra if isinstance(extra, dict) else {}), **{k: v for k, v in frames.items() if v is not None}},
+        metadata={**field(row, "extra_info", dict, where, {}), **frames_of(spec, "pixel" if boxes else None)},
     )
 
 
@@ -129,14 +105,14 @@ def resolve(root: Path, path: str, where: str) -> Path:
     """Where a row's picture is; see the top of this module for where it is looked for.
 
     Raises:
-        DataError: nowhere; lists the places.
+        DataError: nowhere, with the places, or a path that leaves the root.
     """
     parts = PurePosixPath(path).parts
-    candidates = [root / path]
+    candidates = [inside(root, path, where)]
     if parts[:2] == ("data", "images"):
-        candidates.append(root.joinpath(*parts[2:]))
+        candidates.append(inside(root, "/".join(parts[2:]), where))
         if len(parts) > 3 and parts[2] in KINDS:
-            candidates.append(root.joinpath(*parts[3:]))
+            candidates.append(inside(root, "/".join(parts[3:]), where))
     for candidate in candidates:
         if candidate.is_file():
             return candidate

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from vantage.errors import ConfigError
+from vantage.pictures import GreyMapping
 from vantage.rewards.frames import Frame
 
 
@@ -28,8 +29,13 @@ def _frame(value: Any) -> Any:
     return None if value is None else str(Frame.parse(value))
 
 
+def _mapping(value: Any) -> Any:
+    return None if value is None else str(GreyMapping.parse(value))
+
+
 Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed), Field(min_length=1)]
 FrameName = Annotated[str, BeforeValidator(_frame)]
+MappingName = Annotated[str, BeforeValidator(_mapping)]
 
 
 class DataSpec(BaseModel):
@@ -54,7 +60,7 @@ class DataSpec(BaseModel):
     mix: str | None = None
     """Difficulty mix of a drawn world."""
     tasks: Names | None = None
-    """Kinds of question of a drawn world."""
+    """Kinds of question that are kept; of a drawn world, those that are drawn."""
     sources: Names | None = None
     """Keep these sources only, in this order."""
     names: Names | None = None
@@ -63,6 +69,8 @@ class DataSpec(BaseModel):
     """Coordinate frame of the boxes that the model writes (see ``vantage.rewards.frames``)."""
     truth_frame: FrameName | None = None
     """Coordinate frame of the boxes of the truth."""
+    mapping: MappingName | None = None
+    """How pictures of more than 8 bits become RGB (see ``vantage.pictures.mappings``)."""
     reward: str | None = None
     """Name of the reward, instead of the data set's own."""
     root: Path | None = None

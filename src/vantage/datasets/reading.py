@@ -1,0 +1,198 @@
+"""What loaders share: rows of JSON, JSON Lines and Parquet files, fields of a row, and paths that stay in their root.
+
+A file's rows come as ``(where, row)`` pairs, ``where`` being ``file:line`` or ``file, row i``. A row that cannot be
+read comes as the ``DataError`` that says why, so that one bad row does not hide the others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar, overload
+
+from vantage.datasets.spec import DataSpec
+from vantage.errors import ConfigError, DataError
+
+RawRow = tuple[str, Any]
+"""Where a row stands, and what stands there: a value, or the ``DataError`` that says why there is none."""
+
+T = TypeVar("T")
+
+_BATCH = 64
+_FORMS = {str: "a text", int: "an integer", float: "a number", list: "a list", dict: "an object", bool: "true or false"}
+
+
+def need_path(spec: DataSpec, example: str) -> Path:
+    """The path that a data set was given.
+
+    Raises:
+        ConfigError: none was given, or nothing is there.
+    """
+    if spec.path is None:
+        raise ConfigError(f"data set {spec.name!r} needs a path: {example}")
+    if not spec.path.exists():
+        raise ConfigError(f"data set {spec.name!r}: {spec.path}: no such file or folder")
+    return spec.path
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file's text.
+
+    Raises:
+        DataError: no such file, or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a readable UTF-8 file ({error})") from error
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        DataError: no such file, not UTF-8, or no JSON.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON ({error})") from error
+
+
+def read_rows(path: Path, key: str | None = None) -> Iterator[RawRow]:
+    """The rows of a ``.json``, ``.jsonl`` or ``.parquet`` file.
+
+    Args:
+        path: the file. What ends in neither is read as JSON: a list, or one value a line.
+        key: where a JSON file is an object, the key under which its list of rows lies.
+
+    Raises:
+        DataError: a file that cannot be read at all, or that has no rows.
+    """
+    if path.suffix == ".parquet":
+        yield from _parquet(path)
+        return
+    if path.suffix != ".jsonl":
+        text = read_text(path).lstrip()
+        if text.startswith("[") or (key is not None and text.startswith("{")):
+            value = read_json(path)
+            if key is not None and isinstance(value, dict):
+                value = value.get(key)
+            if not isinstance(value, list) or not value:
+                raise DataError(f"{path}: no rows" + (f" under {key!r}" if key is not None else ""))
+            yield from ((f"{path}, row {i}", row) for i, row in enumerate(value))
+            return
+    yield from _lines(path)
+
+
+def _lines(path: Path) -> Iterator[RawRow]:
+    found = False
+    # Not splitlines(): a JSON text may hold other line separators of Unicode.
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if line.strip():
+            found = True
+            where = f"{path}:{number}"
+            try:
+                yield where, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield where, DataError(f"{where}: not JSON ({error})")
+    if not found:
+        raise DataError(f"{path}: no rows")
+
+
+def _parquet(path: Path) -> Iterator[RawRow]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({error})") from error
+    with file:
+        if file.metadata.num_rows == 0:
+            raise DataError(f"{path}: no rows")
+        index = 0
+        try:
+            for batch in file.iter_batches(batch_size=_BATCH):
+                for row in batch.to_pylist():
+                    yield f"{path}, row {index}", row
+                    index += 1
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path}: cannot be read beyond row {index} ({error})") from error
+
+
+@overload
+def field(row: Any, key: str, kind: type[T], where: str) -> T: ...
+@overload
+def field(row: Any, key: str, kind: type[T], where: str, default: T) -> T: ...
+def field(row: Any, key: str, kind: type[T], where: str, default: T | None = None) -> T:
+    """The value of a row's key, if it is of that kind; an integer passes for a number.
+
+    Raises:
+        DataError: the row is no object, or the key is missing without a default, or holds something else.
+    """
+    if not isinstance(row, Mapping):
+        raise DataError(f"{where}: a row is an object, not {type(row).__name__}")
+    value = row.get(key)
+    if value is None:
+        if default is not None:
+            return default
+        if key not in row:
+            raise DataError(f"{where}: key {key!r} is missing; the row has {', '.join(map(str, row)) or 'no keys'}")
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)  # type: ignore[return-value]  # T is float here
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise DataError(f"{where}: key {key!r} is {_FORMS.get(kind, kind.__name__)}, not {short(value)}")
+    return value
+
+
+def text_field(row: Any, key: str, where: str) -> str:
+    """The text of a row's key, white space around it dropped.
+
+    Raises:
+        DataError: as ``field``, or the text is blank.
+    """
+    text = field(row, key, str, where).strip()
+    if not text:
+        raise DataError(f"{where}: key {key!r} is blank")
+    return text
+
+
+def inside(root: Path, name: str, where: str) -> Path:
+    """A path that a row names, below its root.
+
+    What a row names may not leave the root: no ``..`` that climbs out, no absolute path elsewhere. (A link that lies in
+    the root may lead out: whoever made the folder made it.)
+
+    Raises:
+        DataError: the path is blank, or leaves the root.
+    """
+    posix = name.replace("\\", "/") if os.name == "nt" else name
+    path = PurePosixPath(posix)
+    base = Path(os.path.abspath(root))  # noqa: PTH100  resolve() would follow links
+    target = Path(os.path.normpath(base / path))
+    if not name.strip() or "\0" in name or (target != base and base not in target.parents):
+        raise DataError(
+            f"{where}: the path {name!r} leaves its root {root}; a row's paths lie below its root, which root=FOLDER "
+            "sets"
+        )
+    return Path(root) / os.path.relpath(target, base)
+
+
+def short(value: object) -> str:
+    """A value as a message can show it: at most 80 characters."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def frames_of(spec: DataSpec, truth_frame: str | None = None) -> dict[str, str]:
+    """The coordinate frames that the settings name, as a row's metadata; ``truth_frame`` where they name none."""
+    named = {"frame": spec.frame, "truth_frame": spec.truth_frame or truth_frame}
+    return {key: value for key, value in named.items() if value is not None}
