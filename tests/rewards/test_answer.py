@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rows import row, tagged
-from vantage import rewards
+from vantage import rewards, worlds
 from vantage.errors import DataError, TruthError
+from vantage.worlds.base import answer_text
 
 CELLS = {"frame": "relative:8", "truth_frame": "relative:8"}
 
@@ -30,7 +33,71 @@ def test_answer(text, reward, formatted):
         assert found.parts == {"accuracy": reward, "format": formatted}
 
 
-@pytest.mark.parametrize("truth", [None, "", " ", ".", True, 3.5, [3]])
+OPTIONS = "Which one?\nA. a cat\nB. two dogs\nC. 5"
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [
+        ("5.0", "5"),
+        ("5", "5.0"),
+        ("5", 5.0),
+        ("05", 5),
+        ("1,000", 1000),
+        ("\N{MINUS SIGN}2", "-2"),
+        ("3.50", 3.5),
+        ("1" + "0" * 22, 1e22),
+        ("two", "two or 2"),
+        ("2.0", "two or 2"),
+        ("grey", ["gray", "grey"]),
+        ("Yes.", "<answer>yes</answer>"),
+        ("(b)", "B"),
+        ("B. two dogs", "B"),
+        ("two dogs", "B"),
+        ("9" * 5000 + ".0", "9" * 5000),
+    ],
+)
+def test_answers_that_agree(text, truth):
+    assert rewards.call("answer", tagged(text), replace(row(truth), question=OPTIONS)).reward == 1
+    assert rewards.get("answer").check(row(truth)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [
+        ("yes or no", "yes"),
+        ("two or 3", "two or 2"),
+        ("e", "yes"),
+        ("yes it is", "yes"),
+        ("5.01", "5"),
+        ("5 cm", "5"),
+        ("five", "5"),
+        ("50", "5"),
+        ("5!", "5"),
+        ("a cat", "B"),
+        ("B. a cat", "B"),
+        ("A or B", "B"),
+        ("9007199254740993", 9007199254740992),
+        ("nan", "5"),
+        ("-0.5", "0.5"),
+    ],
+)
+def test_answers_that_do_not(text, truth):
+    found = rewards.call("answer", tagged(text), replace(row(truth), question=OPTIONS))
+    assert (found.reward, found.correct, found.formatted) == (0, False, True)
+
+
+@pytest.mark.parametrize("world", ["night", "depth"])
+def test_the_truth_of_every_drawn_scene_is_a_right_answer_and_no_other_is(world):
+    answers = ("yes", "no", *map(str, range(10)))
+    for sample in worlds.get(world).dataset("test", n=40):
+        if sample.reward == "answer":
+            assert rewards.call("answer", tagged(answer_text(sample.truth)), sample).correct
+            right = [text for text in answers if rewards.call("answer", tagged(text), sample).correct]
+            assert right == [sample.truth]
+
+
+@pytest.mark.parametrize("truth", [None, "", " ", ".", True, float("nan"), [], ["yes", None], [[3]], {"a": 1}])
 def test_answer_finds_an_unreadable_truth(truth):
     with pytest.raises(TruthError, match=r"'r1'.*'answer'"):
         rewards.get("answer").check(row(truth))

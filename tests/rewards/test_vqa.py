@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from rows import row, tagged
 from vantage import rewards
 from vantage.errors import TruthError
-from vantage.rewards.vqa import agree, alternatives, choices
+from vantage.rewards.text import agree, alternatives, choices
 
 VQA = rewards.get("mars-vqa")
 CHOICES = "Same field? Choice list : [A. not the same, B. Travel, C. Religion & Spirituality, D. Medical Books]."
@@ -74,7 +76,26 @@ def test_options_are_read_from_the_question():
         "c": "religion & spirituality",
         "d": "medical books",
     }
-    assert choices("no list here") == {}
+    lines = {"a": "one, or two", "b": "two", "c": "three"}
+    assert choices("Which?\nA. One, or two.\nB) two\n (C) Three\nAnswer with the letter.") == lines
+    assert choices("Which?\r\nA: one, or two\r\n\r\nB. two\r\nC.three") == lines
+
+
+@pytest.mark.parametrize(
+    "question", ["no list here", "A. Smith drew this.\nWho?", "B. one\nC. two", "A. one\nC. two", "[B. one]", "[A. one"]
+)
+def test_what_lists_no_options(question):
+    assert choices(question) == {} or question == "[A. one"
+    assert not agree("one", "A", "no list here")
+
+
+@pytest.mark.parametrize(("answer", "right"), [("two", True), ("B. two", True), ("(b)", True), ("A. two", False)])
+def test_options_one_a_line_are_options(answer, right):
+    assert agree(answer, "B", "Which?\nA. one\nB. two") is right
+
+
+def test_a_text_that_two_options_share_names_neither():
+    assert not agree("same", "A", "Which?\nA. same\nB. same")
 
 
 def test_alternatives():
@@ -93,7 +114,7 @@ def test_scores():
     assert (two.reward, two.correct, two.error) == (0.25, False, "not exactly one answer block")
 
 
-@pytest.mark.parametrize("truth", [None, "", " . ", [], True, 1.5, {}])
+@pytest.mark.parametrize("truth", [None, "", " . ", [], True, math.nan, {}, ["yes", None], [["yes"]]])
 def test_an_unreadable_truth_is_found_before_training(truth):
     with pytest.raises(TruthError, match="'r1'"):
         VQA.check(row(truth, "mars-vqa"))

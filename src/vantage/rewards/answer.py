@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vantage.errors import TruthError
-from vantage.rewards import boxes, extract, frames
+from vantage.rewards import boxes, extract, frames, numerals, text
 from vantage.rewards.base import Reward, Score
 from vantage.samples import Sample
 
@@ -11,10 +13,12 @@ IOU_AT_LEAST = 0.5
 
 
 class Answer(Reward):
-    """1 if the text of the one ``<answer>`` block equals the truth after ``extract.normalise``, else 0.
+    """1 if the one ``<answer>`` block agrees with the truth as a text, a choice or a plain number, else 0.
 
-    The truth is a text or an integer. ``formatted``: exactly one non-empty ``<think>`` block before exactly one
-    non-empty ``<answer>`` block. ``parts``: ``accuracy`` and ``format``, each 0 or 1; format does not enter the reward.
+    The truth is a text, a number, or a list of those that are accepted; ``two or 2`` accepts either. Texts and choices
+    agree as ``vantage.rewards.text.agree`` has it, and ``5.0`` equals ``5`` exactly. ``formatted``: exactly one
+    non-empty ``<think>`` block before exactly one non-empty ``<answer>`` block. ``parts``: ``accuracy`` and
+    ``format``, each 0 or 1; format does not enter the reward.
     """
 
     name = "answer"
@@ -24,16 +28,14 @@ class Answer(Reward):
     def score(self, completion: str, sample: Sample) -> Score:
         """Score one completion; a text that cannot be read scores 0."""
         answer = extract.block(completion, extract.ANSWER)
-        truth = extract.normalise(str(sample.truth))
-        return _binary(completion, answer, answer is not None and extract.normalise(answer) == truth != "")
+        right = answer is not None and (
+            text.agree(answer, sample.truth, sample.question) or _same_number(answer, sample.truth)
+        )
+        return _binary(completion, answer, right)
 
     def check(self, sample: Sample) -> None:
-        """Raise ``TruthError`` unless the truth is a non-empty text or an integer."""
-        truth = sample.truth
-        if isinstance(truth, bool) or not isinstance(truth, (str, int)) or not extract.normalise(str(truth)):
-            raise TruthError(
-                f"row {sample.id!r}: reward 'answer' compares with a non-empty text or an integer, not {truth!r}"
-            )
+        """Raise ``TruthError`` unless the truth is a non-empty text, a number, or a list of them."""
+        text.check(sample, self.name)
 
 
 class BoxAnswer(Reward):
@@ -63,6 +65,11 @@ class BoxAnswer(Reward):
         if len(boxes.truth_boxes(sample)) != 1:
             raise TruthError(f"row {sample.id!r}: reward 'box' compares with exactly one box, not {sample.truth!r}")
         boxes.check_boxes(sample, None)
+
+
+def _same_number(answer: str, truth: Any) -> bool:
+    number = numerals.plain(answer)
+    return number is not None and number in map(numerals.plain, text.alternatives(truth))
 
 
 def _binary(

@@ -14,8 +14,11 @@ from vantage.rewards.base import Reward
 _BUILT_IN = {
     "answer": "vantage.rewards.answer:Answer",
     "box": "vantage.rewards.answer:BoxAnswer",
+    "count": "vantage.rewards.count:Count",
     "mars-grounding": "vantage.rewards.grounding:MarsGrounding",
     "mars-vqa": "vantage.rewards.vqa:MarsVqa",
+    "reason-rft-format": "vantage.rewards.format:ReasonRftFormat",
+    "reason-rft-number": "vantage.rewards.number:ReasonRftNumber",
 }
 _loaded: dict[str, Reward] = {}
 
