@@ -111,7 +111,7 @@ def test_a_truth_that_cannot_be_read_is_an_error_that_names_the_row():
             grounded({"answer": truth})
     answer = rewards.get("answer")
     with pytest.raises(TruthError, match="row 'r'"):
-        readable(answer, sample_of({"answer": 1.5}, "r"))
+        readable(answer, sample_of({"answer": True}, "r"))
     assert readable(answer, sample_of({"answer": "[1, 2]"}, "r")).truth == "[1, 2]", "a text that it reads stays a text"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from vantage.cli import data
+from vantage.cli import data, score
 from vantage.cli.common import Group, err, out, quiet, writable
 from vantage.errors import ConfigError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 tiny_app = typer.Typer(no_args_is_help=True, help="The model that ships with Vantage.")
+app.command("score")(score.score)
 app.add_typer(data.app, name="data")
 app.add_typer(tiny_app, name="tiny")
 

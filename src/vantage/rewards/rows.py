@@ -8,9 +8,9 @@ the same numbers as the truth: nothing is converted and no size is needed. Other
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
+from json import loads
 from typing import Any, NoReturn
 
 from vantage.errors import DataError, TruthError
@@ -42,18 +42,19 @@ class Unpictured(Sample):
         raise DataError(f"row {self.id!r} was given without pictures, so there is no source {name!r}")
 
 
-def sample_of(row: Mapping[str, Any], where: str) -> Sample:
+def sample_of(row: Mapping[str, Any], where: str, *, json: bool = False) -> Sample:
     """The sample that a row stands for.
 
     Args:
         row: see the module; ``None`` counts as absent, arrays become lists.
         where: names the row where it has no ``id``, and in errors, for example ``rows.jsonl:12``.
+        json: the row was read from JSON, so that no arrays need to be looked for.
 
     Raises:
         DataError: no truth, two that differ, or a key of the wrong form; names the row and the key.
     """
     try:
-        given = {key: plain(row[key]) for key in KEYS if row.get(key) is not None}
+        given = {key: row[key] if json else plain(row[key]) for key in KEYS if row.get(key) is not None}
     except RecursionError as error:
         raise DataError(f"{where}: lists inside lists, too deep to read") from error
     truth = _one(where, {key: given[key] for key in TRUTHS if key in given})
@@ -155,7 +156,7 @@ def _form(given: dict[str, Any], key: str, types: tuple[type, ...], form: str, w
 
 def _json(text: Any) -> Any:
     try:
-        value = json.loads(text) if isinstance(text, str) else None
+        value = loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, (list, dict)) else None
