@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
-from vantage import rewards
 from vantage.errors import ConfigError, DataError
 from vantage.evaluation.results import Evaluation, figures
 from vantage.files import write_lines
 from vantage.groups import FUSED, Origin
+from vantage.rewards import Score, call_many
 from vantage.samples import MonoView, PromptStyle, Sample
 
 Row = dict[str, Any]
@@ -91,8 +91,10 @@ def evaluate(
         settings = _generation_settings(model, processor, max_new_tokens)
         while batch := list(islice(prompts, batch_size)):
             answers = _generate(model, processor, [prompt.messages for prompt in batch], settings)
-            for prompt, answer in zip(batch, answers, strict=True):
-                rows += _rows(prompt, answer)
+            asked = [prompt.sample for prompt in batch]
+            scores = call_many([sample.reward for sample in asked], [answer.text for answer in answers], asked)
+            for prompt, answer, score in zip(batch, answers, scores, strict=True):
+                rows += _rows(prompt, answer, score)
             done += len(batch)
             if progress is not None:
                 progress(done, total)
@@ -220,10 +222,9 @@ def _answer(tokenizer: Any, ids: list[int], ends: set[int | None]) -> _Answer:
     return _Answer(tokenizer.decode(kept, skip_special_tokens=True), len(kept), finished=stop is not None)
 
 
-def _rows(prompt: _Prompt, answer: _Answer) -> list[Row]:
+def _rows(prompt: _Prompt, answer: _Answer, score: Score) -> list[Row]:
     """The row of an answer; that of a sample of one source counts as both views."""
     sample = prompt.sample
-    score = rewards.call(sample.reward, answer.text, sample)
     origins = [prompt.origin, *(Origin("mono", name) for name in sample.sources if len(sample.sources) == 1)]
     return [
         {

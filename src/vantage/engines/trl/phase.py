@@ -241,6 +241,7 @@ class RolloutPhase:
             "reward": columns.fused.nanmean().item(),
             "accuracy": correct[:, :size].nanmean().item(),
             "format": formatted.nanmean().item(),
+            "timeouts": gather(flags(groups, "timed_out", device)).nansum().item(),
             **group_metrics(columns, correct[:, :size], correct[:, size:], decision, sources),
         }
 

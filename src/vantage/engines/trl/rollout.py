@@ -14,7 +14,7 @@ from torch import Tensor
 from vantage.errors import EngineError, RewardError
 from vantage.groups import Group
 from vantage.methods import Decision
-from vantage.rewards import get as get_reward
+from vantage.rewards import call_many
 from vantage.rewards.base import Score
 from vantage.samples import Sample
 
@@ -52,12 +52,8 @@ class Verifier:
 
     def __call__(self, completions: list[Any], sample: list[Sample], **_: object) -> list[float | None]:
         """Rewards of the completions; ``None`` where one could not be scored."""
-        from vantage.rewards import call
-
-        self.scores = [
-            call(get_reward(item.reward), completion_text(completion), item)
-            for completion, item in zip(completions, sample, strict=True)
-        ]
+        texts = [completion_text(completion) for completion in completions]
+        self.scores = call_many([item.reward for item in sample], texts, sample)
         return [score.reward for score in self.scores]
 
 
