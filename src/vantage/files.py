@@ -14,6 +14,11 @@ def write_text(path: str | Path, text: str) -> None:
     _replace(Path(path), [text.encode("utf-8")])
 
 
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write bytes as they are."""
+    _replace(Path(path), [content])
+
+
 def write_json(path: str | Path, content: Any) -> None:
     """Write one JSON document. JSON has no NaN: one is a ``ValueError``."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

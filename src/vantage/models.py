@@ -142,6 +142,19 @@ def load_model(
     return model.eval()
 
 
+def load_config(path: str | Path, *, trust_remote_code: bool = False) -> Any:
+    """The configuration of a checkpoint, without its weights.
+
+    Raises:
+        ConfigError: no such folder, or nothing there that loads.
+    """
+    name, options = _locate(path, trust_remote_code, {})
+    try:
+        return AutoConfig.from_pretrained(name, **options)
+    except _LOAD_ERRORS as error:
+        raise ConfigError(f"{name}: the configuration cannot be loaded ({_brief(error)})") from error
+
+
 def placeholder_ids(config: Any, tokenizer: Any) -> list[int]:
     """Ids of every token that stands for, or frames, a picture, a video or a sound; sorted.
 
@@ -213,10 +226,11 @@ def with_resized_size(samples: Sequence[Sample], processor: Any) -> Sequence[Sam
         ConfigError: as ``resized_size``.
         DataError: the processor crops the row's picture, so that boxes in the crop say nothing of the whole.
     """
-    return MappedSamples(samples, lambda sample: _measured(sample, processor))
+    return MappedSamples(samples, lambda sample: measure_resized(sample, processor))
 
 
-def _measured(sample: Sample, processor: Any) -> Sample:
+def measure_resized(sample: Sample, processor: Any) -> Sample:
+    """One sample as ``with_resized_size`` shows it; raises what that does."""
     if "resized" not in (sample.metadata.get("frame"), sample.metadata.get("truth_frame")):
         return sample
     before = image_size(sample)

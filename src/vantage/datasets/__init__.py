@@ -102,7 +102,7 @@ def load(spec: str | DataSpec) -> Sequence[Sample]:
     return samples
 
 
-def read(spec: str | DataSpec) -> Iterator[tuple[str, Sample | VantageError]]:
+def read(spec: str | DataSpec) -> Rows:
     """Every row of a data set with where it stands, as a sample or as the error that says why it is none.
 
     Raises:
@@ -112,21 +112,46 @@ def read(spec: str | DataSpec) -> Iterator[tuple[str, Sample | VantageError]]:
     spec = DataSpec.parse(spec) if isinstance(spec, str) else spec
     world = _world(spec)
     if world is not None:
-        yield from (("", world[i]) for i in range(len(world)))
-        return
+        return Rows([("", i) for i in range(len(world))], lambda where, index: world[index])
     module = loader(spec.name)
     rows = list(module.rows(spec))
     if spec.seed is not None:
         random.Random(spec.seed).shuffle(rows)
-    for where, row in rows if spec.n is None else rows[: spec.n]:
-        if isinstance(row, VantageError):
-            yield where, row
-            continue
-        try:
-            sample = module.sample(row, where, spec)
-            yield where, sample if spec.sources is None else _showing(spec.sources)(sample)
-        except VantageError as error:
-            yield where, error
+    change = (lambda sample: sample) if spec.sources is None else _showing(spec.sources)
+    return Rows(rows[: spec.n], lambda where, row: change(module.sample(row, where, spec)))
+
+
+class Rows:
+    """Rows of a data set with where they stand; each becomes a sample, or an error, when it is taken."""
+
+    def __init__(self, rows: Sequence[RawRow], make: Callable[[str, Any], Sample]) -> None:
+        self._rows, self._make = rows, make
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[tuple[str, Sample | VantageError]]:
+        for where, row in self._rows:
+            if isinstance(row, VantageError):
+                yield where, row
+                continue
+            try:
+                yield where, self._make(where, row)
+            except VantageError as error:
+                yield where, error
+
+
+def keys(name: str) -> list[str]:
+    """The keys of ``DataSpec`` that the data set of that name takes, sorted.
+
+    Raises:
+        ConfigError: no such data set.
+    """
+    if name in FILES:
+        return sorted((_ALWAYS | loader(name).KEYS) - {"name"})
+    if name in _worlds():
+        return sorted(_WORLD_KEYS - {"name"})
+    raise _unknown(name)
 
 
 def with_sources(samples: Sequence[Sample], sources: Sequence[str]) -> Sequence[Sample]:
@@ -153,15 +178,19 @@ def _world(spec: DataSpec) -> Sequence[Sample] | None:
         _only(spec, _ALWAYS | loader(spec.name).KEYS)
         return None
     if spec.name not in _worlds():
-        near = difflib.get_close_matches(spec.name, names(), n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"no data set is called {spec.name!r}{meant or ';'} known: {', '.join(names())}")
+        raise _unknown(spec.name)
     from vantage import worlds
 
     _only(spec, _WORLD_KEYS)
     given = {"split": spec.split, "n": spec.n, "mix": spec.mix, "seed": spec.seed, "tasks": spec.tasks}
     samples = worlds.get(spec.name).dataset(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
     return samples if spec.sources is None else with_sources(samples, spec.sources)
+
+
+def _unknown(name: str) -> ConfigError:
+    near = difflib.get_close_matches(name, names(), n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ";"
+    return ConfigError(f"no data set is called {name!r}{meant} known: {', '.join(names())}")
 
 
 def _worlds() -> tuple[str, ...]:
@@ -177,4 +206,18 @@ def _only(spec: DataSpec, allowed: frozenset[str]) -> None:
         raise ConfigError(f"data set {spec.name!r} takes no {', '.join(map(repr, unused))}; it takes {takes}")
 
 
-__all__ = ["DataSpec", "Problem", "Survey", "check", "load", "names", "read", "survey", "with_sources"]
+__all__ = [
+    "FILES",
+    "DataSpec",
+    "Problem",
+    "Rows",
+    "Survey",
+    "check",
+    "keys",
+    "load",
+    "loader",
+    "names",
+    "read",
+    "survey",
+    "with_sources",
+]

@@ -123,6 +123,7 @@ def survey(
     style: PromptStyle | None = None,
     mono: MonoView | None = None,
     decode: bool = False,
+    change: Callable[[Sample], Sample] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Survey:
     """Check that every row can be asked and scored; nothing is repaired, skipped or shortened.
@@ -143,6 +144,7 @@ def survey(
         mono: also measure every single source's prompt, shown that way, as anchors and evaluations need.
         decode: decode the pictures of every row, not of the first alone, which finds those cut short or of a mode whose
             meaning is unknown; slow.
+        change: made of every row before it is checked, such as ``vantage.models.measure_resized``.
         progress: called after each row with how many are done, and of how many.
 
     Raises:
@@ -159,8 +161,12 @@ def survey(
     survey = Survey()
     seen: dict[str, str] = {}
     longest = 0
-    for where, row in rows:
+    for where, given in rows:
         found: list[str] = []
+        try:
+            row = given if change is None or isinstance(given, VantageError) else change(given)
+        except VantageError as error:
+            row = error
         if isinstance(row, VantageError):
             found.append(str(row))
         else:
