@@ -27,7 +27,11 @@ def test_a_row_without_a_source_asked_for_is_named():
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ConfigError, match=r"'nihgt'; known: depth, jsonl, llvip, mars, night"):
+    with pytest.raises(ConfigError, match=r"'elephants'; known: .*depth, .*jsonl, llvip, mars, .*night"):
+        datasets.load("elephants")
+    with pytest.raises(
+        ConfigError, match=r"'nihgt'; did you mean 'night'\? known: .*depth, .*jsonl, llvip, mars, .*night"
+    ):
         datasets.load("nihgt")
 
 
