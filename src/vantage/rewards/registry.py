@@ -19,6 +19,8 @@ _BUILT_IN = {
     "mars-vqa": "vantage.rewards.vqa:MarsVqa",
     "reason-rft-format": "vantage.rewards.format:ReasonRftFormat",
     "reason-rft-number": "vantage.rewards.number:ReasonRftNumber",
+    "reason-rft-transformation": "vantage.rewards.transformation:ReasonRftTransformation",
+    "reason-rft-transformation-exact": "vantage.rewards.transformation:ReasonRftTransformationExact",
 }
 _loaded: dict[str, Reward] = {}
 
