@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from vantage.datasets import load as load_dataset
     from vantage.engines.trl import VantageTrainer
     from vantage.methods import Dapo, Grpo, Mars
+    from vantage.rewards.contract import check_reward
+    from vantage.rewards.function import reward_function
 
 _LAZY = {
     "Dapo": ("vantage.methods", "Dapo"),
     "Grpo": ("vantage.methods", "Grpo"),
     "Mars": ("vantage.methods", "Mars"),
     "VantageTrainer": ("vantage.engines.trl", "VantageTrainer"),
+    "check_reward": ("vantage.rewards.contract", "check_reward"),
     "load_dataset": ("vantage.datasets", "load"),
+    "reward_function": ("vantage.rewards.function", "reward_function"),
 }
 
 __all__ = [
@@ -38,7 +42,9 @@ __all__ = [
     "Source",
     "VantageError",
     "VantageTrainer",
+    "check_reward",
     "load_dataset",
+    "reward_function",
 ]
 
 
