@@ -1,9 +1,14 @@
+import io
 import json
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from rows import write_picture
-from vantage import datasets
+from rows import fenced, tagged, write_picture
+from vantage import datasets, rewards
 from vantage.errors import DataError
 
 
@@ -100,3 +105,108 @@ def test_a_row_that_is_none_is_named(load, row, message):
         load(row, pictures=False)
     assert message in str(caught.value)
     assert "row 0" in str(caught.value)
+
+
+def encoded(colour, size=(64, 48)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, "JPEG")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def training(*pictures, content=None, truth="<answer>Yes</answer>", data_source="llvip", **changed):
+    return {
+        "data_source": data_source,
+        "prompt": [{"role": "user", "content": "<image>" * len(pictures) + "What?" if content is None else content}],
+        "images": list(pictures),
+        "ability": "grounding",
+        "reward_model": {"style": "rule", "ground_truth": truth},
+        "extra_info": {"split": "train", "index": 3},
+    } | changed
+
+
+@pytest.fixture
+def load_training(tmp_path):
+    def write(*rows, query=""):
+        pq.write_table(pa.Table.from_pylist(list(rows)), tmp_path / "train.parquet")
+        return datasets.load(f"mars:{tmp_path / 'train.parquet'}{query}")
+
+    return write
+
+
+def test_a_training_file_with_pictures_in_it(load_training):
+    boxes = [[1, 2, 30, 40], [5, 6, 50, 45]]
+    red, blue = encoded((255, 0, 0)), encoded((0, 0, 255))
+    first, second = load_training(
+        training(red, blue, truth=f"<answer>{json.dumps(boxes)}</answer>"),
+        training(red, blue, truth="<answer>\n No</answer>", data_source="/data/SpatialQA"),
+        query="?frame=pixel",
+    )
+    assert (first.id, first.question, first.truth, first.reward) == ("train/0", "What?", boxes, "mars-grounding")
+    assert first.metadata == {
+        "split": "train", "index": 3, "data_source": "llvip", "ability": "grounding",
+        "frame": "pixel", "truth_frame": "pixel",
+    }  # fmt: skip
+    assert list(first.sources) == ["rgb", "infrared"]
+    assert first.picture("infrared").getpixel((5, 5))[2] > 240
+    assert (list(second.sources), second.truth, second.reward) == (["rgb", "depth"], "No", "mars-vqa")
+    assert datasets.check([first, second], decode=True).rows == 2
+    answer = fenced(json.dumps([{"bbox_2d": box, "label": "person"} for box in boxes]))
+    assert rewards.call(first.reward, answer, first).reward == pytest.approx(0.75 + 1 + 0.3 * np.log(2))
+    assert rewards.call(second.reward, tagged("no"), second).reward == 1.5
+
+
+def test_a_training_file_that_names_its_pictures(load_training, tmp_path):
+    paths = [f"data/images/nuscenes/full/images/{i}.png" for i in range(6)]
+    for path in paths:
+        write_picture(tmp_path / path)
+    content = "<image>" * 6 + "\nIs <image 2> darker than <image 3>?"
+    row = training(*({"image": path} for path in paths), truth="two or 2", content=content)
+    row["images"][0] = {"image": f"file://{tmp_path / paths[0]}"}
+    row["prompt"].insert(0, {"role": "system", "content": "Think."})
+    with pytest.raises(DataError, match=r"row 0: the prompt marks 8 pictures, and 'images' has 6"):
+        load_training(row)
+    row["prompt"][1]["content"] = "<image>" * 6 + "\nIs it dark?"
+    (sample,) = load_training(row)
+    assert list(sample.sources) == [f"camera_{i}" for i in range(1, 7)]
+    assert (sample.question, sample.truth, sample.metadata["system"]) == ("Is it dark?", "two or 2", "Think.")
+    assert rewards.call(sample.reward, tagged("2"), sample).reward == 1.5
+
+
+def test_depth_of_sixteen_bits_needs_a_named_mapping(load_training, tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((4, 4), 5000, np.uint16)).save(buffer, "PNG")
+    row = training(encoded((9, 9, 9)), {"bytes": buffer.getvalue(), "path": None}, data_source="SpatialQA")
+    with pytest.raises(DataError, match="mapping"):
+        datasets.check(load_training(row), decode=True)
+    (sample,) = load_training(row, query="?mapping=depth-channels")
+    # 5000 = 4 * 1024 + 904, 904 = 28 * 32 + 8; 5000 // 32 mod 32 is 28.
+    assert sample.picture("depth").getpixel((1, 1)) == (4 * 4, 28 * 8, 8 * 8)
+
+
+RED = encoded((255, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (training(RED, RED, reward_model={"style": "rule"}), "'ground_truth' of 'reward_model' is missing"),
+        (training(RED, RED, reward_model=None), "key 'reward_model' is an object, not None"),
+        (training(RED, RED, images=3), "key 'images' is a list, not 3"),
+        (training({"bytes": None, "path": None}), r"a picture in 'images' is a path or {'bytes', 'path'}, not {'"),
+        (training(RED, RED, content=""), "at least one picture and one text"),
+        (training(RED, RED, data_source="mine"), r"unknown kind \(data_source 'mine'\).*names="),
+        (training(RED, data_source="llvip"), "1 pictures, but 2 names: rgb, infrared"),
+        (training(RED, RED, prompt=[{"role": "assistant", "content": "x"}]), "a message of 'assistant' in 'prompt'"),
+        (training(RED, RED, prompt=[{"role": "user", "content": None}]), "a text or a list of parts, not None"),
+        (training("../../secret.png", data_source="a"), r"the path '../../secret.png' leaves its root"),
+    ],
+)
+def test_a_training_row_that_is_none_is_named(load_training, row, message):
+    query = "?names=one" if isinstance(row["images"], list) and "secret" in str(row["images"]) else ""
+    with pytest.raises(DataError, match=f"train.parquet, row 0: .*{message}"):
+        load_training(row, query=query)
+
+
+def test_a_path_may_not_leave_the_root(load):
+    with pytest.raises(DataError, match=r"eval.json, row 0: the path '../LLVIP/visible/1.png' leaves its root"):
+        load(question("../LLVIP/visible/1.png"), pictures=False)
