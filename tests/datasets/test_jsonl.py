@@ -1,10 +1,13 @@
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from rows import write_picture
 from vantage import datasets
-from vantage.errors import DataError
+from vantage.errors import ConfigError, DataError, PictureError
+from vantage.pictures import Source
 
 ROW = {
     "id": "a",
@@ -56,9 +59,12 @@ def test_a_draw_is_seeded_and_names_each_row_once(rows):
     ("change", "message"),
     [
         ({"question": None}, "rows.jsonl:2: key 'question' is a text, not None"),
-        ({"sources": ["a.png"]}, "rows.jsonl:2: key 'sources' is an object of name to path"),
+        ({"sources": ["a.png"]}, "rows.jsonl:2: key 'sources' is an object, not ['a.png']"),
         ({"sources": {}}, "rows.jsonl:2: row 'a': a sample needs at least one source"),
-        ({"sources": {"rgb": 3}}, "rows.jsonl:2: key 'sources': 'rgb' is a path, not 3"),
+        (
+            {"sources": {"rgb": 3}},
+            "rows.jsonl:2: source 'rgb' is a path, or an object with path, ",
+        ),
         ({"id": True}, "rows.jsonl:2: key 'id' is a text or an integer"),
         ({"reward": 3}, "rows.jsonl:2: key 'reward' is a text"),
         (
@@ -84,7 +90,7 @@ def test_a_malformed_line_is_never_skipped(rows, line):
 
 
 def test_no_file_and_no_rows(rows, tmp_path):
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(ConfigError, match="no such file"):
         datasets.load(f"jsonl:{tmp_path}/gone.jsonl")
     with pytest.raises(DataError, match="no rows"):
         datasets.load(rows(""))
@@ -97,3 +103,41 @@ def test_a_line_separator_inside_a_text_ends_no_line(rows):
     odd = "one" + chr(0x2028) + "two"
     (sample,) = datasets.load(rows(json.dumps({**ROW, "question": odd}, ensure_ascii=False)))
     assert sample.question == odd
+
+
+def test_every_bad_row_is_named_at_once(rows):
+    spec = rows({**ROW, "question": 3}, ROW, "{", {**ROW, "id": "b", "truth": "4"}, {**ROW, "id": []})
+    with pytest.raises(DataError) as caught:
+        datasets.load(spec)
+    text = str(caught.value)
+    assert text.startswith("3 problems in 5 rows:")
+    assert all(f"rows.jsonl:{line}: " in text for line in (1, 3, 5))
+
+
+def test_a_picture_may_be_pinned_by_its_content_and_mapped(rows, tmp_path):
+    Image.fromarray(np.array([[0, 300]], dtype=np.uint16)).save(tmp_path / "pictures" / "d.png")
+    pinned = {"path": "pictures/a.png", "sha256": Source(tmp_path / "pictures" / "a.png").digest()}
+    depth = {"path": "pictures/d.png", "mapping": "depth"}
+    (sample,) = datasets.load(rows({**ROW, "sources": {"rgb": pinned, "depth": depth}}))
+    assert sample.picture("depth").getpixel((1, 0)) == (255, 255, 255)
+    write_picture(tmp_path / "pictures" / "a.png", colour=(1, 1, 1))
+    with pytest.raises(PictureError, match=r"row 'a', source 'rgb': .*content has changed"):
+        sample.picture("rgb")
+    with pytest.raises(DataError, match=r"rows.jsonl:1: .*'fog' is no mapping"):
+        datasets.load(rows({**ROW, "sources": {"depth": {**depth, "mapping": "fog"}}}))
+
+
+@pytest.mark.parametrize("path", ["../a.png", "pictures/../../a.png", "/etc/hostname", "", "  ", "a\0.png"])
+def test_a_path_may_not_leave_its_root(rows, path):
+    with pytest.raises(DataError, match=r"rows.jsonl:1: source 'rgb'"):
+        datasets.load(rows({**ROW, "sources": {"rgb": path}}))
+
+
+def test_paths_that_stay_in_the_root(rows, tmp_path):
+    inside = ["pictures/a.png", "./pictures/a.png", "pictures/../pictures/a.png", str(tmp_path / "pictures" / "a.png")]
+    for path in inside:
+        (sample,) = datasets.load(rows({**ROW, "sources": {"rgb": path}}))
+        assert sample.source("rgb").size() == (64, 48)
+    # Another root makes room for more.
+    (sample,) = datasets.load(rows({**ROW, "sources": {"rgb": str(tmp_path / "pictures/a.png")}}) + "?root=/")
+    assert sample.source("rgb").size() == (64, 48)

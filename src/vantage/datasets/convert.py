@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from vantage.errors import ConfigError, PictureError
+from vantage.errors import ConfigError, DataError, PictureError
 from vantage.files import write_bytes, write_lines
 from vantage.pictures import Source
 from vantage.samples import Sample
@@ -39,7 +39,7 @@ def convert(samples: Sequence[Sample], out: Path, progress: Callable[[int, int],
     Raises:
         ConfigError: a file of another kind.
         PictureError: a picture that cannot be read; names the row and the source. No file of rows is written.
-        DataError: a row that cannot be taken.
+        DataError: a row that cannot be taken, or a text that Parquet cannot hold.
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(f"{out}: rows are written to a file that ends in {' or '.join(SUFFIXES)}")
@@ -118,5 +118,8 @@ def _write_parquet(rows: list[dict[str, Any]], out: Path) -> None:
         "metadata": [json.dumps(row["metadata"], allow_nan=False) for row in rows],
     }
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer)
+    try:
+        pq.write_table(pa.table(columns), buffer)
+    except UnicodeEncodeError as error:
+        raise DataError(f"{out}: {error.object!r} is no valid Unicode, which Parquet needs; use .jsonl") from error
     write_bytes(out, buffer.getvalue())
