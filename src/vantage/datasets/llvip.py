@@ -37,7 +37,7 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
 
     Raises:
         ConfigError: no path, or a folder without pairs of that split.
-        DataError: a question file that cannot be read, or no pair with boxes.
+        DataError: a question file that cannot be read, or no pair that is left.
     """
     folder = need_path(spec, "llvip:/data/LLVIP?split=test&frame=resized")
     visible, infrared = (
@@ -54,7 +54,7 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
         labelled = _annotated(annotations, pairs)
     else:
         labelled = _asked(spec, folder, pairs)
-    if pairs and not labelled:
+    if pairs and not labelled and spec.unlabelled == "drop":
         raise DataError(f"llvip split {spec.split!r}: none of {len(pairs)} pairs has boxes")
     yield from labelled.values()
     for stem in pairs:
