@@ -92,7 +92,8 @@ def test_numbers_that_are_read(text, value):
         "", "x", "inf", "-inf", "nan", "Infinity", "1e400", "9" * 10**6, "1e" + "9" * 10**6, "5 or 6", "5, 6", "5 6",
         "5-6", "3/4/5", "1/0", "0/0", "1,23", "12,34", "1_000", "1.2.3", "2x = 10", "5x", "5 = x", "x = 5 = 6",
         "5 million", "5 apples", "five", "\N{ARABIC-INDIC DIGIT THREE}", "\N{FULLWIDTH DIGIT FIVE}", "0x10", "10**10",
-        "9^9", "5!", "(5)", "\\boxed{5", "\\boxed{5} \\boxed{6}", "\\frac{1}{2}{3}", "3 + 2", "\\sqrt{4}", "5 cm 6 cm", "yes",
+        "9^9", "5!", "(5)", "\\boxed{5", "\\boxed{5} \\boxed{6}", "\\frac{1}{2}{3}", "3 + 2", "\\sqrt{4}", "5 cm 6 cm",
+        "yes",
     ],
 )  # fmt: skip
 def test_texts_that_state_no_one_number(text):

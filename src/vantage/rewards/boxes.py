@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ from vantage.errors import TruthError
 from vantage.rewards import frames
 from vantage.rewards.extract import Box, four_numbers
 from vantage.samples import Sample
+
+_AT_ONCE = 2_000
+"""Predictions whose overlaps are in memory at once."""
 
 SLACK = 0.02
 """How far, as a share of the picture's side, a truth may reach beyond the picture before its frame is doubted."""
@@ -25,9 +29,11 @@ def iou_matrix(predicted: Sequence[Box], truth: Sequence[Box]) -> np.ndarray:
     """
     a_P_4, b_T_4 = (np.asarray(x, dtype=np.float64).reshape(-1, 4) for x in (predicted, truth))
     with np.errstate(all="ignore"):
-        low_P_T_2 = np.maximum(a_P_4[:, None, :2], b_T_4[None, :, :2])
-        high_P_T_2 = np.minimum(a_P_4[:, None, 2:], b_T_4[None, :, 2:])
-        inter_P_T = np.clip(high_P_T_2 - low_P_T_2, 0, None).prod(-1)
+        inter_P_T = np.ones((len(a_P_4), len(b_T_4)))
+        for low, high in ((0, 2), (1, 3)):
+            side_P_T = np.minimum(a_P_4[:, None, high], b_T_4[None, :, high])
+            side_P_T -= np.maximum(a_P_4[:, None, low], b_T_4[None, :, low])
+            inter_P_T *= np.maximum(side_P_T, 0.0, out=side_P_T)
         area_P, area_T = ((x[:, 2:] - x[:, :2]).prod(-1) for x in (a_P_4, b_T_4))
         iou_P_T = inter_P_T / (area_P[:, None] + area_T[None, :] - inter_P_T)
     usable_P_T = _usable(a_P_4)[:, None] & _usable(b_T_4)[None, :] & np.isfinite(iou_P_T)
@@ -46,13 +52,30 @@ def match(predicted: Sequence[Box], truth: Sequence[Box]) -> list[float]:
         One value per truth box, in 0..1; 0 where no prediction is left for it.
     """
     matched = np.zeros(len(truth))
-    # An answer may hold a hundred thousand entries that are no boxes; they need no column each.
-    predicted = [box for box in predicted if not math.isnan(box[0])]
+    # An answer may hold a hundred thousand entries that are no boxes, or one box as often; they need no row each.
+    counted = Counter((x1, y1, x2, y2) for x1, y1, x2, y2 in predicted if not math.isnan(x1))
+    predicted = [box for box, count in counted.items() for _ in range(min(count, len(truth)))]
     if predicted and len(truth):
-        overlap = iou_matrix(predicted, truth)
+        overlap = _contenders(predicted, truth)
         rows, columns = linear_sum_assignment(overlap, maximize=True)
         matched[columns] = overlap[rows, columns]
     return matched.tolist()
+
+
+def _contenders(predicted: Sequence[Box], truth: Sequence[Box]) -> np.ndarray:
+    """Overlaps of the predictions that a best matching may need, [C, T]; memory does not grow with their number.
+
+    One that is not among the T best of any truth box can always give way to one that is, since T - 1 of those are
+    taken at most.
+    """
+    kept_C_T = np.zeros((0, len(truth)))
+    for start in range(0, len(predicted), _AT_ONCE):
+        overlap_P_T = iou_matrix(predicted[start : start + _AT_ONCE], truth)
+        kept_C_T = np.concatenate([kept_C_T, overlap_P_T[overlap_P_T.any(-1)]])
+        if len(kept_C_T) > len(truth) ** 2 + 5 * _AT_ONCE:
+            best_T_T = np.argpartition(kept_C_T, -len(truth), axis=0)[-len(truth) :]
+            kept_C_T = kept_C_T[np.unique(best_T_T)]
+    return kept_C_T
 
 
 def truth_boxes(sample: Sample) -> list[Box]:

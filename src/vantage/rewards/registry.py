@@ -15,6 +15,7 @@ _BUILT_IN = {
     "answer": "vantage.rewards.answer:Answer",
     "box": "vantage.rewards.answer:BoxAnswer",
     "count": "vantage.rewards.count:Count",
+    "grounding": "vantage.rewards.detection:Grounding",
     "mars-grounding": "vantage.rewards.grounding:MarsGrounding",
     "mars-vqa": "vantage.rewards.vqa:MarsVqa",
     "reason-rft-format": "vantage.rewards.format:ReasonRftFormat",
