@@ -8,7 +8,7 @@ from vantage import worlds
 from vantage.errors import ConfigError
 from vantage.pictures import Source
 from vantage.samples import Sample
-from vantage.worlds.sheet import CARD_WIDTH
+from vantage.worlds.sheet import WIDE_CARD
 
 GREEN = (32, 224, 138)
 
@@ -36,7 +36,7 @@ def test_any_number_of_real_pictures_of_any_shape_fits(sources):
     pictures = {f"camera number {i}": Source(Image.new("RGB", sizes[i])) for i in range(sources)}
     sample = Sample("row" * 60, "What is it? " * 60, pictures, {"any": ["truth"] * 60}, "vqa")
     sheet = worlds.contact_sheet([sample])
-    assert sheet.width == CARD_WIDTH + 40
+    assert sheet.width == WIDE_CARD + 40
     assert sheet.height < 1200
 
 

@@ -18,7 +18,10 @@ from vantage.rewards.frames import Frame, span_of
 from vantage.samples import Sample
 from vantage.worlds.base import answer_text
 
-CARD_WIDTH = 400
+CARD_WIDTH, WIDE_CARD = 400, 620
+LARGE = 300
+"""Pictures of more pixels a side get wide cards, on which what they show can still be seen."""
+
 _GAP, _PAD, _BETWEEN = 20, 16, 8
 _PAGE, _CARD, _EDGE = "#eef0f3", "#ffffff", "#d9dde3"
 _INK, _SOFT, _ACCENT, _CHIP = "#1c2430", "#6b7684", "#0b7a53", "#e3f4ec"
@@ -28,17 +31,17 @@ _LONGEST_TRUTH = 3
 _TRUTH_COLUMN = 44
 
 
-def contact_sheet(samples: Sequence[Sample], columns: int = 4) -> Image.Image:
+def contact_sheet(samples: Sequence[Sample], columns: int | None = None) -> Image.Image:
     """Lay samples out as a page of cards.
 
     Small pictures are enlarged without smoothing, large ones reduced; a box truth is drawn on every source.
 
     Args:
         samples: at least one; their sources are decoded here.
-        columns: cards beside each other; fewer where there are fewer samples.
+        columns: cards beside each other, fewer where there are fewer samples; four by default, three of large pictures.
 
     Returns:
-        An RGB picture, 420 pixels a column wide.
+        An RGB picture, 420 pixels a column wide, or 640 where a picture is larger than ``LARGE``.
 
     Raises:
         ConfigError: nothing to show, or no column to show it in.
@@ -46,22 +49,24 @@ def contact_sheet(samples: Sequence[Sample], columns: int = 4) -> Image.Image:
     """
     if not len(samples):
         raise ConfigError("a contact sheet needs at least one sample, none given")
-    if columns < 1:
+    if columns is not None and columns < 1:
         raise ConfigError(f"a contact sheet needs at least one column, not {columns}")
     fonts = _Fonts.load()
-    columns = min(columns, len(samples))
-    cards = [_card(sample, fonts) for sample in samples]
+    large = any(max(source.size()) > LARGE for sample in samples for source in sample.sources.values())
+    width = WIDE_CARD if large else CARD_WIDTH
+    columns = min(columns or (3 if large else 4), len(samples))
+    cards = [_card(sample, fonts, width) for sample in samples]
     rows = [cards[i : i + columns] for i in range(0, len(cards), columns)]
     heights = [max(card.height for card in row) for row in rows]
-    size = (_GAP + columns * (CARD_WIDTH + _GAP), _GAP + sum(height + _GAP for height in heights))
+    size = (_GAP + columns * (width + _GAP), _GAP + sum(height + _GAP for height in heights))
     page = Image.new("RGB", size, _PAGE)
     draw, top = ImageDraw.Draw(page), _GAP
     for row, height in zip(rows, heights, strict=True):
         for column, card in enumerate(row):
-            left = _GAP + column * (CARD_WIDTH + _GAP)
-            corner = (left + CARD_WIDTH - 1, top + height - 1)
+            left = _GAP + column * (width + _GAP)
+            corner = (left + width - 1, top + height - 1)
             draw.rounded_rectangle((left, top, *corner), radius=12, fill=_CARD, outline=_EDGE, width=1)
-            page.paste(card.crop((1, 12, CARD_WIDTH - 1, card.height - 12)), (left + 1, top + 12))
+            page.paste(card.crop((1, 12, width - 1, card.height - 12)), (left + 1, top + 12))
         top += height + _GAP
     return page
 
@@ -82,9 +87,9 @@ class _Fonts:
         return cls(font("DejaVuSans.ttf", 12), font("DejaVuSans-Bold.ttf", 13), font("DejaVuSans.ttf", 17))
 
 
-def _card(sample: Sample, fonts: _Fonts) -> Image.Image:
+def _card(sample: Sample, fonts: _Fonts, width: int) -> Image.Image:
     """One sample, as tall as it needs to be."""
-    inner = CARD_WIDTH - 2 * _PAD
+    inner = width - 2 * _PAD
     across = _across(len(sample.sources))
     room = (inner - (across - 1) * _BETWEEN) // across
     pictures = [(name, _with_boxes(source.load(), sample, room)) for name, source in sample.sources.items()]
@@ -96,12 +101,12 @@ def _card(sample: Sample, fonts: _Fonts) -> Image.Image:
     height = 2 * _PAD + 20 + sum(20 + h + _BETWEEN for h in band_heights) + 6 + 24 * len(question) + 10
     height += 22 * len(truth)
 
-    card = Image.new("RGB", (CARD_WIDTH, height), _CARD)
+    card = Image.new("RGB", (width, height), _CARD)
     draw, y = ImageDraw.Draw(card), _PAD
     details = " · ".join(str(sample.metadata[k]) for k in ("task", "condition") if k in sample.metadata)
     room_for_id = inner - (draw.textlength(details, fonts.small) + 12 if details else 0)
     draw.text((_PAD, y), _shorten(sample.id, fonts.small, room_for_id), _SOFT, fonts.small)
-    draw.text((CARD_WIDTH - _PAD, y), details, _SOFT, fonts.small, anchor="ra")
+    draw.text((width - _PAD, y), details, _SOFT, fonts.small, anchor="ra")
     y += 22
     for band, band_height in zip(bands, band_heights, strict=True):
         for place, (name, picture) in enumerate(band):
