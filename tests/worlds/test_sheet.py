@@ -8,7 +8,7 @@ from vantage import worlds
 from vantage.errors import ConfigError
 from vantage.pictures import Source
 from vantage.samples import Sample
-from vantage.worlds.sheet import WIDE_CARD
+from vantage.worlds.sheet import CARD_WIDTH, WIDE_CARD
 
 GREEN = (32, 224, 138)
 
