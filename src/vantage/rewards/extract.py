@@ -1,4 +1,4 @@
-"""Reading what a model wrote: tagged blocks, fenced JSON, boxes, plain numbers.
+"""Reading what a model wrote: tagged blocks, fenced JSON, boxes, plain numbers, the content of a LaTeX box.
 
 Model output is untrusted. Every function here is total: for any text it returns, in time linear in the text's length,
 and raises nothing. It is also strict: two blocks where one is asked for are as unreadable as none, because choosing
@@ -25,6 +25,10 @@ _FENCE = "```"
 _NUMBER = re.compile(r"[+-]?(?:\d{1,24}(?:\.\d{0,24})?|\.\d{1,24})", re.ASCII)
 _SEPARATORS = str.maketrans(dict.fromkeys("[](),;", " "))
 _MAX_NUMBERS_TEXT = 400
+_BOX = ("\\boxed", "\\fbox")
+_OPENING = re.compile(r"\s*\{")
+_BARE = re.compile(r"[^\S\n]+([^\s{}$\\]+)")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 
 def block(text: str, tag: str) -> str | None:
@@ -109,3 +113,34 @@ def normalise(text: str) -> str:
     An exclamation mark stays: 5! is not 5.
     """
     return " ".join(text.casefold().split()).rstrip(".,;:。 ")
+
+
+def boxed(text: str) -> str | None:
+    r"""The content of the last ``\boxed`` or ``\fbox``, stripped; ``None`` where there is none, or it is blank or open.
+
+    Braces inside must balance (``\{`` and ``\}`` are characters). ``\boxed 5`` is read up to the next white space.
+    """
+    start = max(_after_last(text, command) for command in _BOX)
+    if start < 0:
+        return None
+    brace = _OPENING.match(text, start)
+    if brace is None:
+        bare = _BARE.match(text, start)
+        return bare.group(1) if bare else None
+    depth = 1
+    for found in _BRACE.finditer(text, brace.end()):
+        depth += {"{": 1, "}": -1}.get(found.group(), 0)
+        if depth == 0:
+            return text[brace.end() : found.start()].strip() or None
+    return None
+
+
+def _after_last(text: str, command: str) -> int:
+    r"""Where the last ``command`` ends, -1 without one; the start of a longer one (``\boxedx``) is none."""
+    end = len(text)
+    while (start := text.rfind(command, 0, end)) >= 0:
+        after = start + len(command)
+        if not (text[after : after + 1].isascii() and text[after : after + 1].isalpha()):
+            return after
+        end = start
+    return -1
