@@ -152,7 +152,8 @@ class ReasonRftTransformationExact(ReasonRftTransformation):
 
 
 def _normal(text: str) -> str:
-    return _BETWEEN_WORDS.sub(" ", text.casefold()).strip()
+    text = text.strip().casefold()
+    return text if text.isalnum() else _BETWEEN_WORDS.sub(" ", text).strip()  # one word needs no search; twice as fast
 
 
 def _entry(entry: Any) -> list[Triple]:
