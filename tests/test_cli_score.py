@@ -1,10 +1,14 @@
+import importlib
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from rows import tagged
-from vantage import cli
+from vantage import cli, rewards
 
 GOOD = {"answer": "3", "completion": tagged("3")}
 
@@ -26,14 +30,14 @@ def vantage(tmp_path, monkeypatch):
 IN_OUT = ("--input", "in.jsonl", "--output", "out.jsonl")
 
 
-def rewards(path):
+def rewards_in(path):
     return [json.loads(line)["reward"] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_a_file_is_scored_and_summed_up(vantage, tmp_path):
     result = vantage("--reward", "answer", *IN_OUT, rows=[GOOD, {**GOOD, "answer": "4"}])
     assert result.exit_code == 0, result.output
-    assert rewards(tmp_path / "out.jsonl") == [1, 0]
+    assert rewards_in(tmp_path / "out.jsonl") == [1, 0]
     assert "2 rows in" in result.stdout and "mean reward   0.5000" in result.stdout and "1 of 2" in result.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
 
@@ -41,7 +45,7 @@ def test_a_file_is_scored_and_summed_up(vantage, tmp_path):
 def test_rows_that_cannot_be_scored_are_told_and_fail_the_command(vantage, tmp_path):
     result = vantage("--reward", "answer", *IN_OUT, rows=[GOOD, "no JSON", {"completion": "x"}, GOOD])
     assert result.exit_code == 1
-    assert rewards(tmp_path / "out.jsonl") == [1, None, None, 1]
+    assert rewards_in(tmp_path / "out.jsonl") == [1, None, None, 1]
     assert "2 rows could not be scored" in result.stderr
     assert "in.jsonl:2: not JSON" in result.stderr and "in.jsonl:3: no truth" in result.stderr
 
@@ -83,9 +87,37 @@ def test_it_stands_in_a_pipe(vantage):
     )
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["reward"] == 1
-    assert "1 rows in" in result.stderr
+    assert "1 row in" in result.stderr
 
 
 def test_help_fits_80_columns(vantage):
     shown = vantage("--help").stdout
     assert "Usage:" in shown and max(map(len, shown.splitlines())) <= 80
+
+
+DOC = Path(__file__).parents[1] / "docs" / "scoring.md"
+
+
+def without_times(text):
+    return [re.sub(r"[\d.]+ s \(\d+ a second\)|\d+ completions|[\d.e-]+ ms", "-", line) for line in text.splitlines()]
+
+
+def test_the_page_on_scoring_does_what_it_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", DOC.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    names, shown = {}, []
+    for language, block in blocks:
+        if language == "python":
+            exec(compile(block, str(DOC), "exec"), names)  # noqa: S102  our own page
+            shown.append(capsys.readouterr().out)
+        elif language == "bash":
+            result = CliRunner().invoke(cli.app, shlex.split(block)[1:])
+            assert result.exit_code == 1
+            told = result.stderr[result.stderr.index("1 row could") :]
+            shown.append(result.stdout + told)
+    output, settings, report = (block for language, block in blocks if language == "text")
+    assert without_times(output) in [without_times(text) for text in shown]
+    assert without_times(report) in [without_times(text) for text in shown]
+    assert "[1.5, 0.25]\n" in shown
+    path, name, reward = (line.partition("=")[2] for line in settings.splitlines())
+    assert callable(getattr(importlib.import_module(path.removeprefix("pkg://")), name)) and reward in rewards.names()

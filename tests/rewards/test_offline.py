@@ -179,15 +179,15 @@ def test_one_row_that_its_reward_fails_at_leaves_the_others_alone(monkeypatch):
 
 def test_the_tally_gives_the_usual_intervals():
     tally = Tally()
-    rewards = [0.0, 1.0, 0.25, 1.0, 0.5]
-    assert tally.margin() is None
+    rewards = [0.0, 1.0, 0.25, 1.0, 0.5] * 6
     for reward in rewards:
+        assert tally.margin() is None, "fewer than 30 rows"
         tally.add(Score(reward, correct=reward == 1))
-    mean = sum(rewards) / 5
-    spread = sum((reward - mean) ** 2 for reward in rewards) / 4
+    mean = sum(rewards) / 30
+    spread = sum((reward - mean) ** 2 for reward in rewards) / 29
     assert tally.mean == pytest.approx(mean)
-    assert tally.margin() == pytest.approx(1.96 * (spread / 5) ** 0.5, rel=1e-4)
-    for correct in (0, 2, 5):
+    assert tally.margin() == pytest.approx(1.96 * (spread / 30) ** 0.5, rel=1e-4)
+    for correct in (0, 12, 30):
         tally.correct = correct
-        ends = binomtest(correct, 5).proportion_ci(0.95, method="wilson")
-        assert tally.share() == pytest.approx((correct / 5, ends.low, ends.high), abs=1e-9)
+        ends = binomtest(correct, 30).proportion_ci(0.95, method="wilson")
+        assert tally.share() == pytest.approx((correct / 30, ends.low, ends.high), abs=1e-9)

@@ -86,10 +86,10 @@ def _read(file: BinaryIO, source: Path, report: Callable[[int, int], None]) -> I
 def _tell(tally: Tally, seconds: float, output: Path) -> None:
     say = err if output == _PIPE else out
     where = "" if output == _PIPE else f": {output}"
-    say.print(f"{tally.rows} rows in {seconds:.1f} s ({tally.rows / seconds:.0f} a second){where}", soft_wrap=True)
+    say.print(f"{_rows(tally.rows)} in {seconds:.1f} s ({tally.rows / seconds:.0f} a second){where}", soft_wrap=True)
     if tally.scored:
         margin = tally.margin()
-        about = "no interval for one row" if margin is None else f"±{margin:.4f}"
+        about = "no interval below 30 rows" if margin is None else f"±{margin:.4f}"
         share, low, high = tally.share()
         say.print(f"mean reward   {tally.mean:.4f} ({about})")
         say.print(f"correct       {share:.4f} ({low:.4f} to {high:.4f}), {tally.correct} of {tally.scored}")
@@ -101,6 +101,10 @@ def _tell(tally: Tally, seconds: float, output: Path) -> None:
     if unscored:
         say.print(f"no reward     {unscored} that the reward could not tell")
     if tally.unreadable:
-        err.print(f"{tally.unreadable} rows could not be scored; their reward is null and their error says why:")
+        err.print(f"{_rows(tally.unreadable)} could not be scored; the reward is null and the error says why:")
         for problem in tally.problems:
             err.print(f"  {problem[:300]}", soft_wrap=True)
+
+
+def _rows(n: int) -> str:
+    return "1 row" if n == 1 else f"{n} rows"

@@ -77,8 +77,8 @@ class Tally:
         return p, max((middle - half) / (1 + _Z**2 / n), 0.0), min((middle + half) / (1 + _Z**2 / n), 1.0)
 
     def margin(self) -> float | None:
-        """Half the width of the mean's 95 % interval, rows taken as independent; ``None`` for fewer than two."""
-        return _Z * math.sqrt(self.spread / (self.scored - 1) / self.scored) if self.scored > 1 else None
+        """Half of the mean's 95 % interval, rows independent; ``None`` below 30 rows, where it would be too narrow."""
+        return _Z * math.sqrt(self.spread / (self.scored - 1) / self.scored) if self.scored >= 30 else None
 
 
 @dataclass(slots=True)
