@@ -15,7 +15,7 @@ ROOT = Path(vantage.__file__).parent
 # From the ground up; rooms on one line do not know each other. A room may import itself and any line above its own.
 FLOORS: list[set[str]] = [
     {"errors", "files", "progress"},
-    {"pictures"},
+    {"pictures", "plugins"},
     {"samples", "groups"},
     {"rewards"},
     {"methods"},
@@ -47,6 +47,7 @@ NETWORKS = {"torch", "transformers"}
 MAY_NOT_IMPORT = {
     "errors": TRAINERS | NETWORKS,
     "files": TRAINERS | NETWORKS,
+    "plugins": TRAINERS | NETWORKS,
     "pictures": TRAINERS | NETWORKS,
     "samples": TRAINERS | NETWORKS,
     "groups": TRAINERS | NETWORKS,

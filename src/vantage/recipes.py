@@ -117,6 +117,8 @@ class Recipe(_Section):
     """Seed of everything random."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of torch; null leaves its own choice. A model of a million weights is fastest with one."""
+    plugins: list[str] = []
+    """Python files or modules that are imported first, for example with rewards of one's own."""
     model: Model
     method: AnyMethod
     """A method of ``vantage.methods`` with its settings."""

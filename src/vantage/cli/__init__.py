@@ -112,7 +112,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure a model: right answers from all sources together and from each alone."""
-    from vantage import datasets, recipes, tiny
+    from vantage import datasets, plugins, recipes, tiny
 
     # What a typing error can spoil comes before what takes long.
     given = {"mono": mono, "system": system, "instruction": instruction, "label_sources": label_sources}
@@ -123,7 +123,9 @@ def evaluate(
         named = ", ".join(f"--{key.replace('_', '-')}" for key in given)
         raise ConfigError(f"--recipe brings the whole prompt, so {named} cannot be given beside it")
     if recipe is not None:
-        prompt = recipes.load(recipe).prompt
+        parsed = recipes.load(recipe)
+        plugins.load(parsed.plugins)
+        prompt = parsed.prompt
     else:
         prompt = recipes.Prompt.model_validate({"label_sources": model == "tiny", **given})
     writable(output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,12 @@ from vantage.errors import ConfigError, VantageError
 # Names, paths and errors may hold square brackets and colons; nothing printed here is markup.
 out = Console(markup=False, emoji=False, highlight=False)
 err = Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", help="A Python file or module with rewards of your own, imported first. Repeatable."),
+]
 
 
 class Group(TyperGroup):

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from vantage.cli.common import err, out, quiet, writable
+from vantage.cli.common import Plugins, err, out, quiet, writable
 from vantage.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def check(
         int | None, typer.Option(min=1, metavar="N", help="Context window; the model's own by default.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Take the prompt from this recipe.")] = None,
+    plugin: Plugins = None,
     decode: Annotated[
         bool, typer.Option("--decode/--headers", help="Decode every picture, or read headers only.")
     ] = True,
@@ -87,9 +88,11 @@ def check(
     ] = False,
 ) -> None:
     """Walk every row; report each bad one with its file, line and reason, and leave with 1 if there is any."""
-    from vantage import datasets, recipes
+    from vantage import datasets, plugins, recipes
     from vantage.progress import progress
     from vantage.samples import PromptStyle
+
+    plugins.load(plugin or ())
 
     if model is None and (window is not None or recipe is not None or max_new_tokens):
         raise ConfigError("--window, --recipe and --max-new-tokens are about prompts, which --model measures")
@@ -103,7 +106,9 @@ def check(
 
         path = str(tiny.path()) if model == "tiny" else model
         processor = load_processor(path, trust_remote_code=trust_remote_code)
-        prompt = recipes.load(recipe).prompt if recipe is not None else None
+        taken = recipes.load(recipe) if recipe is not None else None
+        plugins.load(taken.plugins if taken is not None else ())
+        prompt = taken.prompt if taken is not None else None
         config = load_config(path, trust_remote_code=trust_remote_code)
         asked = {
             "processor": processor,

@@ -17,7 +17,7 @@ from transformers import PrinterCallback, TrainerState
 from trl import GRPOConfig
 from trl.models.utils import unwrap_model_for_generation
 
-from vantage import datasets, tiny
+from vantage import datasets, plugins, tiny
 from vantage.engines.trl.checkpoints import TRAINER_STATE, last_complete, require_space
 from vantage.engines.trl.config import grpo_config, require_installed
 from vantage.engines.trl.logs import MetricsLog, trim
@@ -55,6 +55,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
     """
     console = console or Console(stderr=True)
     begun = time.perf_counter()
+    plugins.load(recipe.plugins)
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     args = grpo_config(recipe.trainer, run.checkpoints, recipe.seed)
