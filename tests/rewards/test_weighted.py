@@ -137,3 +137,11 @@ def test_weights_that_cannot_be(weights):
         Weighted(weights)
     with pytest.raises(ConfigError, match="itself a sum"):
         Weighted({"answer + box": 1.0})
+
+
+def test_reason_rft_trains_on_accuracy_and_layout():
+    line = "reason-rft-accuracy + 0.5*reason-rft-format"
+    found = rewards.call_many([line] * 3, [tagged("5.0"), "<answer>5</answer>", tagged("6")], [row("5")] * 3)
+    assert [score.reward for score in found] == [1.5, 1.0, 0.5]
+    assert [score.correct for score in found] == [True, True, False]
+    assert (rewards.get(line).low, rewards.get(line).high) == (0.0, 1.5)
