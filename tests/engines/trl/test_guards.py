@@ -1,6 +1,7 @@
 """What the trainer refuses, and when."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from vantage.engines.trl import VantageTrainer, parity
 from vantage.errors import CheckpointError, ConfigError, DataError, EngineError, RewardError, TruthError
 from vantage.methods import Dapo, Grpo, Mars
 from vantage.models import placeholder_ids
+from vantage.rewards import Reward, Score, registry
 from vantage.samples import PromptStyle, Sample
 
 
@@ -115,6 +117,28 @@ def _unscored(self, completions, sample, **_):
 
     self.scores = [Score(None) for _ in completions]
     return [None] * len(completions)
+
+
+def test_a_verifier_that_is_stopped_scores_0_and_counts(tiny_folder, night, config, scripted, monkeypatch):
+    class Slow(Reward):
+        name, low, high = "slow", 0.0, 1.0
+
+        def score(self, completion, sample):
+            raise AssertionError("a batch is scored at once")
+
+        def score_many(self, completions, samples):
+            assert len(completions) in (8, 4)  # two groups of four, and two anchors for each
+            return [Score(0.0, timed_out=" 3 " in text) for text in completions]
+
+    monkeypatch.setattr(registry, "_loaded", {**registry._loaded, "slow": Slow()})
+    rows = [replace(night[i], reward="slow") for i in range(8)]
+    trainer = scripted(VantageTrainer, answers=("3", "4"))(
+        str(tiny_folder), method=Mars(), args=config(max_steps=1), train_dataset=rows
+    )
+    collected = trainer._phase.collect([0, 1])
+    stopped = [m for group in collected.rollout.groups for m in group.members if m.score.timed_out]
+    assert 0 < collected.figures["timeouts"] == len(stopped) < 12
+    assert collected.figures["reward"] == 0
 
 
 def test_picture_placeholders_cannot_be_sampled(tiny_folder, night, config):
