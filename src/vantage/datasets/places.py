@@ -1,0 +1,96 @@
+"""Where data sets lie: the one question file of a folder, pictures below it, and names that a setting may take.
+
+Releases unpack in more than one way, so that loaders look in several places and an error lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vantage.datasets.reading import inside, short
+from vantage.errors import ConfigError, DataError
+from vantage.pictures import Source
+
+
+def known(name: str, key: str, given: Iterable[str] | None, allowed: Collection[str]) -> tuple[str, ...]:
+    """The values of a setting, all of them where none was given.
+
+    Args:
+        name: of the data set.
+        key: of the setting.
+        given: its values.
+        allowed: those there are.
+
+    Raises:
+        ConfigError: a value that is not among them, or one that stands twice.
+    """
+    values = tuple(allowed if given is None else given)
+    for value in values:
+        if value not in allowed:
+            raise ConfigError(f"data set {name!r}: {key}={value}: no such {key}; there are {', '.join(allowed)}")
+    if len(set(values)) != len(values):
+        raise ConfigError(f"data set {name!r}: {key}={','.join(values)} names one of them twice")
+    return values
+
+
+def question_file(path: Path, patterns: Sequence[str], what: str) -> Path:
+    """A file as it is given, or the one file of a folder that matches the first pattern which matches any.
+
+    Args:
+        path: file or folder.
+        patterns: paths below the folder, ``*`` standing for anything; the usual ones first.
+        what: what the file holds, for the error.
+
+    Raises:
+        DataError: no file matches, or several match one pattern.
+    """
+    if path.is_file():
+        return path
+    for pattern in patterns:
+        found = sorted(path.glob(pattern))
+        if len(found) > 1:
+            raise DataError(f"{path}: {what} may be any of {', '.join(file.name for file in found)}; name one of them")
+        if found:
+            return found[0]
+    raise DataError(f"{path}: no file with {what}; looked for {', '.join(patterns)}")
+
+
+def parquet_files(path: Path, patterns: Sequence[str]) -> list[Path]:
+    """The Parquet files that a path names, or that a folder has below the first pattern which matches any."""
+    if path.is_file():
+        return [path] if path.suffix == ".parquet" else []
+    return next((files for files in (sorted(path.glob(pattern)) for pattern in patterns) if files), [])
+
+
+def find(root: Path, names: Iterable[str], where: str) -> Path:
+    """The first of several paths below a root that is a file.
+
+    Raises:
+        DataError: none is, with the places, or one leaves the root.
+    """
+    places = [inside(root, name, where) for name in dict.fromkeys(names)]
+    for place in places:
+        if place.is_file():
+            return place
+    raise DataError(f"{where}: no such picture; looked for {', '.join(map(str, places))} (root=FOLDER looks elsewhere)")
+
+
+def embedded(row: Mapping[str, Any], key: str, where: str) -> Source:
+    """A picture that a Parquet row carries, as the ``datasets`` library writes it: ``{"bytes", "path"}``.
+
+    Raises:
+        DataError: the row has none there.
+    """
+    value = row.get(key)
+    content = value.get("bytes") if isinstance(value, Mapping) else None
+    if not isinstance(content, bytes) or not content:
+        raise DataError(f"{where}: key {key!r} is a picture with its bytes, not {short(value)}")
+    return Source(content, ref=f"{where}, {key}")
+
+
+def row_id(where: str) -> str:
+    """``file/3`` for a row that stands at ``file.json, row 3`` or ``file.jsonl:3``."""
+    file, _, number = where.rpartition(", row " if ", row " in where else ":")
+    return f"{Path(file).stem}/{number}"
