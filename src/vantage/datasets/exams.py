@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -111,11 +112,10 @@ def picture(value: Any, spec: DataSpec, where: str, ref: str) -> Source:
     path = spec.path or Path()
     folder = spec.root or (path.parent if path.is_file() else path)
     folders = [folder, folder / "images", folder / "data"] + ([folder.parent] if spec.root is None else [])
-    places = [inside(base, value, where) for base in folders]
-    for place in places:
-        if place.is_file():
+    for place in (inside(base, value, where) for base in folders):
+        if os.path.isfile(place):  # noqa: PTH113  Path.is_file() raises for a name that is too long
             return Source(place)
-    raise DataError(f"{where}: no picture {value!r}; looked for {', '.join(map(str, places))}")
+    raise DataError(f"{where}: no picture {short(value)} below {', '.join(map(str, folders))}")
 
 
 def pictures(values: Any, spec: DataSpec, where: str, name: str) -> dict[str, Source]:
@@ -154,7 +154,9 @@ def right_letter(options: Sequence[str], letter: str, where: str) -> str:
     """
     found = letter.strip().strip("().").upper()
     if len(found) != 1 or found not in _LETTERS[: len(options)]:
-        raise DataError(f"{where}: the answer {letter!r} is none of the letters {', '.join(_LETTERS[: len(options)])}")
+        raise DataError(
+            f"{where}: the answer {short(letter)} is none of the letters {', '.join(_LETTERS[: len(options)])}"
+        )
     return found
 
 
@@ -189,5 +191,5 @@ def letter_of(options: Sequence[str], text: str, where: str) -> str:
     """
     wanted = " ".join(text.split())
     if wanted not in options:
-        raise DataError(f"{where}: the answer {text!r} is none of the options {', '.join(map(repr, options))}")
+        raise DataError(f"{where}: the answer {short(text)} is none of the options {', '.join(map(short, options))}")
     return _LETTERS[list(options).index(wanted)]

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vantage.datasets import exams, marks
-from vantage.datasets.reading import RawRow, field, need_path, text_field
+from vantage.datasets.reading import RawRow, field, need_path, short, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
 from vantage.samples import Sample
@@ -56,9 +56,11 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     identity = f"mathverse/testmini/{text_field(row, 'sample_index', where)}"
     version, kind = text_field(row, "problem_version", where), text_field(row, "question_type", where)
     if kind not in REWARDS:
-        raise DataError(f"{where}: key 'question_type' is {' or '.join(REWARDS)}, not {kind!r}")
+        raise DataError(f"{where}: key 'question_type' is {' or '.join(REWARDS)}, not {short(kind)}")
     if not row.get("image"):
-        raise DataError(f"{where}: a row of version {version!r} has no picture; keep others, as tasks=vision-only does")
+        raise DataError(
+            f"{where}: a row of version {short(version)} has no picture; keep others, as tasks=vision-only does"
+        )
     question = marks.unmark(field(row, "question", str, where))
     if not question:
         if exams.plain(version) != "vision only":

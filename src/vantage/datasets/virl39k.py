@@ -14,12 +14,11 @@ a picture is an error; any other name keeps the rows of that category or source,
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from vantage.datasets import exams, marks
-from vantage.datasets.reading import RawRow, need_path, read_rows, text_field
+from vantage.datasets.reading import RawRow, need_path, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
 from vantage.rewards import extract
@@ -59,8 +58,10 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     """The sample of one row."""
     answer = text_field(row, "answer", where)
     if not row.get("image"):
-        raise DataError(f"{where}: a row of source {row.get('source')!r} has no picture; leave such out with tasks=...")
-    rates = {key: row[key] for key in _RATES if isinstance(row.get(key), (int, float)) and math.isfinite(row[key])}
+        raise DataError(
+            f"{where}: a row of source {short(row.get('source'))} has no picture; leave such out with tasks=..."
+        )
+    rates = {key: row[key] for key in _RATES if isinstance(row.get(key), (int, float)) and 0 <= row[key] <= 1}
     return Sample(
         id=f"virl39k/train/{text_field(row, 'qid', where)}",
         question=marks.unmark(text_field(row, "question", where)),
