@@ -1,6 +1,8 @@
+import itertools
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,3 +141,34 @@ def test_any_text_scores_in_range(text):
         found = rewards.call("mars-grounding", completion, sample)
         assert found.reward is not None
         assert 0.0 <= found.reward <= 1.75
+
+
+def public_rule(predicted, truth) -> float:
+    """MARS's grounding reward, restated: every way to match, then thresholds, bonus and penalty."""
+
+    def overlap(a, b):
+        width, height = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
+        inter = max(width, 0) * max(height, 0)
+        return inter / (sum((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)) - inter)
+
+    n, p = len(truth), len(predicted)
+    pairs = np.array([[overlap(a, b) for b in truth] for a in predicted]).reshape(p, n)
+    ways = itertools.permutations([*range(p), *[-1] * n], n)
+    matched = max(([pairs[i, k] if i >= 0 else 0.0 for k, i in enumerate(way)] for way in ways), key=sum)
+    kept = sum(m for m in matched if m > 0.3)
+    if n == p == 1:
+        return 0.75 + kept
+    term = kept / n * ((1 + 0.3 * math.log(n)) if n > 1 else 1.0)
+    return 0.75 + max(term - (min(0.5 * (p - n) / n, 1) if p > n else 0.0), 0.0)
+
+
+def test_the_public_rule_over_random_boxes():
+    dice = np.random.default_rng(0)
+    for _ in range(150):
+        corners = dice.uniform(0, 30, (dice.integers(1, 4) + dice.integers(0, 5), 2))
+        boxes = np.concatenate([corners, corners + dice.uniform(2, 17, corners.shape)], 1).tolist()
+        n = int(dice.integers(1, min(len(boxes), 3) + 1))
+        # Half of the predictions lie near a truth.
+        truth, predicted = boxes[:n], boxes[n:]
+        predicted += [[x + dice.uniform(-1, 1) for x in box] for box in truth if dice.random() < 0.7]
+        assert score(predicted, truth).reward == pytest.approx(public_rule(predicted, truth))

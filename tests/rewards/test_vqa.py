@@ -127,3 +127,18 @@ def test_any_text_scores_in_range(text, truth):
         reward = rewards.call("mars-vqa", completion, sample).reward
         assert reward is not None
         assert reward in (0, 0.25, 0.5, 1.25, 1.5)
+
+
+@given(
+    st.lists(st.sampled_from(["yes", "no", "two", "2", "red", "left"]), min_size=1, max_size=3, unique=True),
+    st.sampled_from(["yes", "no", "two", "2", "red", "left", "blue", "7"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_whole_words_agree_as_by_the_public_rule(words, answer, thought, capital):
+    """MARS's rule, restated: the answer is contained in the truth, case aside; right for words not part of another."""
+    truth = " or ".join(words)
+    terms = 0.25 * thought + 0.25
+    given_answer = answer.capitalize() if capital else answer
+    text = tagged(given_answer) if thought else f"<answer>{given_answer}</answer>"
+    assert VQA.score(text, row(truth, "mars-vqa")).reward == terms + (given_answer.lower() in truth.lower())
