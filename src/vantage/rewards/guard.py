@@ -40,6 +40,9 @@ _STARTING = 120.0
 _GRACE = 1.0
 """Seconds beyond the limit after which the parent kills a worker that the kernel's timer has not ended."""
 
+_WAKING = 0.2
+"""Seconds between two looks at anything else than answers."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -67,20 +70,23 @@ class _Worker:
         # The worker finds the modules that its parent finds, and in the same order (-P: nothing before them).
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         # Own session: Ctrl-C goes to the parent, which ends its workers in order.
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-P", "-m", "vantage.rewards.worker", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **environment},
-            start_new_session=True,
-        )
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-P", "-m", "vantage.rewards.worker", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **environment},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineError(f"a worker cannot be started: {error}") from error
         assert self.process.stdin is not None and self.process.stdout is not None  # noqa: S101 - as asked for
         self.to, self.of = self.process.stdin.fileno(), self.process.stdout.fileno()
         os.set_blocking(self.to, False)
         self.tasks: set[str] = set()
-        self.index: int | None = None  # of the item in work; None while loading or idle
-        self.task = ""
+        self.loading = ""  # the task whose imports it is at
+        self.index: int | None = None  # of the item that it is at
         self.unsent = memoryview(b"")
         self.received: list[bytes] = []
         self.started = self.deadline = 0.0
@@ -149,7 +155,7 @@ class Guard:
     def _begin(self) -> None:
         self._free = threading.Condition()
         self._idle: list[_Worker] = []
-        self._out = 0  # workers that some thread holds
+        self._out: set[_Worker] = set()  # held by some thread
         self._waiting = 0
 
     def __enter__(self) -> Guard:
@@ -182,10 +188,12 @@ class Guard:
         return _Batch(self, task, items).outcomes() if items else []
 
     def close(self) -> None:
-        """End every idle worker; workers of a batch that another thread still waits for end with it."""
+        """End every worker; a batch that another thread still waits for ends with an error."""
         with self._free:
             self._closed = True
             idle, self._idle = self._idle, []
+            for worker in self._out:
+                worker.process.kill()  # its batch sees it die, and waits for it
             self._free.notify_all()
         for worker in idle:
             worker.end()
@@ -193,41 +201,36 @@ class Guard:
     def _take(self, wait: bool) -> _Worker | None:
         """An idle worker or a new one; ``None`` where there is none and one need not wait."""
         with self._free:
-            while True:
-                if self._closed:
-                    raise EngineError("the guard is closed")
+            while not self._closed:
                 if self._waiting and not wait:
                     return None  # another thread has none yet
                 if self._idle:
                     worker = self._idle.pop()
-                    if worker.process.poll() is None:
-                        self._out += 1
-                        return worker
-                    worker.end()  # died while idle, for example when the system's memory ran out
-                elif self._out < self.workers:
-                    self._out += 1
-                    break
+                    if worker.process.poll() is not None:
+                        worker.end()  # died while idle, for example when the system's memory ran out
+                        continue
+                elif len(self._out) < self.workers:
+                    worker = _Worker(self.seconds, self.memory_mb)
                 elif not wait:
                     return None
                 else:
                     self._waiting += 1
                     self._free.wait()
                     self._waiting -= 1
-        try:
-            return _Worker(self.seconds, self.memory_mb)
-        except OSError as error:
-            self._give(None)
-            raise EngineError(f"a worker cannot be started: {error}") from error
+                    continue
+                self._out.add(worker)
+                return worker
+        raise EngineError("the guard is closed")
 
-    def _give(self, worker: _Worker | None) -> None:
-        """Give a worker back; ``None`` where it is no more."""
+    def _give(self, worker: _Worker, ended: bool) -> None:
+        """Give a worker back, alive or not."""
         with self._free:
-            self._out -= 1
-            if worker is not None and not self._closed:
+            self._out.discard(worker)
+            keep = not ended and not self._closed
+            if keep:
                 self._idle.append(worker)
-                worker = None
             self._free.notify()
-        if worker is not None:
+        if not keep and not ended:
             worker.end()
 
 
@@ -255,14 +258,15 @@ class _Batch:
                     self._look()
             return [self.found[index] for index in range(len(self.items))]
         finally:
-            # Whoever is left is at an item that nobody waits for any more.
+            # Who is left at an item is ended, for nobody waits for it any more; who is at its imports goes on.
             for worker in list(self.held):
-                self._release(worker, end=True)
+                self._release(worker, end=worker.index is not None)
             self.selector.close()
 
     def _look(self) -> None:
         """Wait for one answer, one death or one deadline, and act on it."""
-        wait = min(worker.deadline for worker in self.held) - time.perf_counter()
+        # A signal that another thread got is seen only when this one wakes.
+        wait = min(_WAKING, min(worker.deadline for worker in self.held) - time.perf_counter())
         if any(worker.unsent for worker in self.held):
             wait = min(wait, 0.01)  # a long item goes out in pieces
         ready = self.selector.select(max(wait, 0))
@@ -283,8 +287,10 @@ class _Batch:
 
     def _next(self, worker: _Worker) -> None:
         """Give a worker its next item, or give the worker back."""
+        if worker.loading:
+            return  # since a batch before
         if self.task not in worker.tasks:
-            worker.index = None
+            worker.loading = self.task
             worker.hand(json.dumps(self.task).encode() + b"\n", _STARTING)
             return
         while self.todo and not (self.guard._waiting and len(self.held) > 1):
@@ -302,10 +308,12 @@ class _Batch:
     def _answered(self, worker: _Worker, last: bool, answer: dict[str, Any]) -> None:
         if worker.index is not None:
             self.found[worker.index] = Outcome(**{"value": None, **answer})
-        elif "error" in answer:
+        elif "error" not in answer:
+            worker.tasks.add(worker.loading)
+        elif worker.loading == self.task:
+            worker.loading = ""
             raise ConfigError(f"task {self.task!r} cannot be imported: {answer['error']}")
-        else:
-            worker.tasks.add(self.task)
+        worker.loading, worker.index = "", None
         if last:
             self._release(worker, end=True)
         else:
@@ -328,7 +336,7 @@ class _Batch:
         self.held.discard(worker)
         self.selector.unregister(worker.of)
         code = worker.end() if end else 0
-        self.guard._give(None if end else worker)
+        self.guard._give(worker, ended=end)
         return code
 
 
@@ -361,7 +369,7 @@ def _forked() -> None:
     global _lock
     _lock = threading.Lock()
     for guard in list(_GUARDS):
-        for worker in guard._idle:
+        for worker in [*guard._idle, *guard._out]:
             worker.forget()
         guard._begin()
 
