@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from rows import row
@@ -48,3 +51,12 @@ def test_a_name_that_reads_like_a_sum_is_refused(name, monkeypatch):
     Own.name = "a-b"
     rewards.register(Own)
     assert rewards.call("a-b", "", row("x")).reward == 1.0
+
+
+def test_the_page_of_rewards_lists_every_name_and_only_tests_that_exist():
+    here = Path(__file__).parent
+    page = (here.parents[1] / "docs" / "rewards.md").read_text(encoding="utf-8")
+    table = page[: page.index("\n\nAnswers are read")]
+    assert sorted(re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE)) == sorted(registry._BUILT_IN)
+    for file, test in re.findall(r"`(test_\w+\.py)::(\w+)`", page):
+        assert f"def {test}(" in (here / file).read_text(encoding="utf-8"), f"{file}::{test}"
