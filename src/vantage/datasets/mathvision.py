@@ -9,7 +9,8 @@ A row has one picture, the source ``diagram``, although its text may mark severa
 that a sentence needs are read as ``picture 2``. ``tasks`` keeps subjects, such as ``counting`` or ``solid geometry``.
 
 Where a row has options, they are listed, the truth is the letter and the reward ``answer``, which also takes the
-option's text; else the truth is the answer and the reward ``math``.
+option's text; else the truth is the answer and the reward ``math``. Deviation: the public evaluation also takes an
+option's value in another notation, and rounds numbers to two decimals.
 """
 
 from __future__ import annotations
