@@ -19,6 +19,12 @@ from vantage.rewards.tryout import Columns, columns_of, hostile, ordinary
 from vantage.rewards.within import Outcome, within
 from vantage.samples import Sample
 
+SECONDS = 1.0
+"""What scoring one completion may take unless told ..."""
+
+GUARDED = 20.0
+"""... and where a verifier stops itself, on texts that are made for that, and starts its worker anew."""
+
 WARM_UP = 10.0
 """Seconds that the very first call may take in any case: libraries are loaded in it."""
 
@@ -86,7 +92,7 @@ def check_reward(
     reward: Callable[..., Any] | Reward | str,
     rows: Sequence[Mapping[str, Any] | Sample] | None = None,
     *,
-    seconds: float = 1.0,
+    seconds: float | None = None,
     low: float = -math.inf,
     high: float = math.inf,
     conversational: bool = True,
@@ -102,7 +108,8 @@ def check_reward(
         reward: a function as TRL takes it, sync or async; a verifier; or a verifier's name.
         rows: rows of the data set, as mappings of column to value or as samples, each with a ``completion`` if there is
             one; a row with a plain truth where none are given.
-        seconds: what scoring one completion may take.
+        seconds: what scoring one completion may take; 1 unless given, or 20 for verifiers that score in parallel, as
+            those do that have a wall limit of their own (see ``vantage.rewards.guard``).
         low: the least that a reward may be; a verifier declares its own.
         high: the most.
         conversational: completions are chat messages, as they are for every vision-language model; texts if false.
@@ -117,11 +124,14 @@ def check_reward(
     if verifier is not None:
         function: Callable[..., Any] = _as_function(verifier)
         low, high, name = verifier.low, verifier.high, verifier.name
+        if seconds is None and type(verifier).score_many is not Reward.score_many:
+            seconds = GUARDED
     else:
         function = reward  # type: ignore[assignment]  # what is no verifier is a function
         name = getattr(function, "__name__", type(function).__name__)
     columns = columns_of(verifier, rows)
-    trial = _Trial(function, RewardCheck(name), columns, seconds, (low, high), conversational)
+    limit = SECONDS if seconds is None else seconds
+    trial = _Trial(function, RewardCheck(name), columns, limit, (low, high), conversational)
     if trial.fits():
         trial.run()
     return trial.found
@@ -297,7 +307,7 @@ class _Trial:
         return {
             "prompts": [[{"role": "user", "content": text}] for text in prompts] if chat else prompts,
             "completions": [[{"role": "assistant", "content": text}] for text in texts] if chat else texts,
-            "completion_ids": [[1] * min(len(text), 4096) for text in texts],
+            "completion_ids": [[1] * min(len(text), 64) for text in texts],
             "trainer_state": SimpleNamespace(global_step=0, max_steps=1, epoch=0.0),
             "log_extra": lambda *_: None,
             "log_metric": lambda *_: None,
