@@ -8,6 +8,15 @@ from PIL import Image
 
 from rows import tagged
 from vantage import rewards
+from vantage.datasets import DataSpec, loader
+from vantage.errors import DataError
+
+HOSTILE = (
+    None, "", " ", "x", 0, -1, 10**400, 1.5, float("nan"), float("inf"), True, [], [[]], [None], ["a"], ["A", "B"], {},
+    {"bytes": b"x", "path": 3}, {"a": 1}, b"x", "<image1>" * 300, ["<image1>"] * 3, "\ud800", "\0", "A" * 100_000,
+    "../..", "/etc/passwd", [{"bytes": b"x"}],
+)  # fmt: skip
+"""What a file may hold where a row's key promises something else."""
 
 
 def encoded(size=(8, 6), path=None):
@@ -39,3 +48,17 @@ def expect_full_marks(sample):
         wrong = [letter for letter in letters if letter not in truths]
         assert marks_of(sample, *wrong) == [0.0] * len(wrong)
         assert marks_of(sample, f"({truths[0]})") == [1.0]
+
+
+def expect_only_errors_of_the_row(name, folder, *rows, **settings):
+    """Whatever one key of a row holds, the row becomes a sample or a short ``DataError`` that begins with its place."""
+    spec = DataSpec(name=name, path=folder, **settings)
+    bad = [row | {key: value} for row in rows for key in row for value in HOSTILE] + list(HOSTILE)
+    refused = []
+    for row in bad:
+        try:
+            loader(name).sample(row, "here", spec)
+        except DataError as error:
+            refused.append(str(error))
+    assert [error for error in refused if not error.startswith("here: ") or len(error) > 2000] == []
+    assert len(refused) > len(bad) / 2

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from exam_rows import encoded, expect_full_marks, marks_of, write_parquet
+from exam_rows import encoded, expect_full_marks, expect_only_errors_of_the_row, marks_of, write_parquet
 from rows import shared, write_picture
 from vantage import datasets
 from vantage.errors import ConfigError, DataError
@@ -138,3 +138,9 @@ def test_real_problems(task):
         if task == "free":
             assert marks_of(sample, *others) == [0.0] * 3
             assert marks_of(sample, f"\\boxed{{{sample.truth}}}") == [1.0]
+
+
+def test_hostile_values_are_errors_of_their_row(tmp_path):
+    expect_only_errors_of_the_row(
+        "geometry3k", tmp_path, PROBLEM, {"images": [encoded()], "problem": "?", "answer": "1", "id": 1}
+    )

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from exam_rows import encoded, expect_full_marks, marks_of, write_parquet
+from exam_rows import encoded, expect_full_marks, expect_only_errors_of_the_row, marks_of, write_parquet
 from rows import write_picture
 from vantage import datasets
 from vantage.errors import ConfigError, DataError
@@ -107,3 +107,7 @@ def test_a_bad_row_is_named(release, change, message):
 def test_a_row_without_a_key_is_named(release):
     with pytest.raises(DataError, match=r"testmini\.json, row 0: key 'sample_index' is missing"):
         datasets.load(f"mathverse:{release({k: v for k, v in LITE.items() if k != 'sample_index'})}")
+
+
+def test_hostile_values_are_errors_of_their_row(tmp_path):
+    expect_only_errors_of_the_row("mathverse", tmp_path, LITE, ONLY, FREE | {"image": encoded()})

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from exam_rows import encoded, expect_full_marks, marks_of, write_parquet
+from exam_rows import encoded, expect_full_marks, expect_only_errors_of_the_row, marks_of, write_parquet
 from rows import shared, write_picture
 from vantage import datasets
 from vantage.errors import ConfigError, DataError
@@ -119,3 +119,7 @@ def test_real_rows():
     assert by_id["870"].truth == "A"
     assert marks_of(by_id["223"], "55", "16") == [1.0, 0.0]
     assert marks_of(by_id["773"], "I, III and V", "III, IV and V") == [1.0, 0.0]
+
+
+def test_hostile_values_are_errors_of_their_row(tmp_path):
+    expect_only_errors_of_the_row("mathvision", tmp_path, FREE, CHOICE | {"decoded_image": encoded()})

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from exam_rows import encoded, expect_full_marks, marks_of, write_parquet
+from exam_rows import encoded, expect_full_marks, expect_only_errors_of_the_row, marks_of, write_parquet
 from rows import write_picture
 from vantage import datasets
 from vantage.errors import ConfigError, DataError
@@ -148,3 +148,7 @@ def test_a_file_without_rows_is_an_error(tmp_path, text):
     file.write_text(text)
     with pytest.raises(DataError, match=r"testmini\.json"):
         datasets.load(f"mathvista:{file}")
+
+
+def test_hostile_values_are_errors_of_their_row(tmp_path):
+    expect_only_errors_of_the_row("mathvista", tmp_path, *ROWS, CHOICE | {"decoded_image": encoded()})

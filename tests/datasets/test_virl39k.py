@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from exam_rows import expect_full_marks, marks_of, write_parquet
+from exam_rows import encoded, expect_full_marks, expect_only_errors_of_the_row, marks_of, write_parquet
 from rows import write_picture
 from vantage import datasets
 from vantage.errors import ConfigError, DataError
@@ -129,3 +129,7 @@ def test_wrong_columns_are_named(tmp_path):
     write_parquet(tmp_path / "39Krelease.parquet", columns)
     with pytest.raises(DataError, match="row 0: key 'category' is missing"):
         datasets.load(f"virl39k:{file}")
+
+
+def test_hostile_values_are_errors_of_their_row(tmp_path):
+    expect_only_errors_of_the_row("virl39k", tmp_path, ROW, TWO | {"image": [encoded(), encoded()]})
