@@ -153,3 +153,13 @@ def test_the_values_are_those_of_the_data_set():
     moves = values.pop("position")
     assert {key: set(listed) for key, listed in VALUES.items()} == {key: set(listed) for key, listed in values.items()}
     assert (list(DIRECTIONS), list(STEPS)) == (moves["direction"], moves["step"])
+
+
+def test_a_line_that_is_no_json_is_named(release):
+    folder = release(scene())
+    with (folder / "data.jsonl").open("ab") as lines:
+        lines.write(b"\n" + "{\n\xff\n".encode("latin-1"))
+    with pytest.raises(
+        DataError, match=r"2 problems in 3 rows:\n.*data\.jsonl:3: not JSON \(.*\n.*data\.jsonl:4: not JSON"
+    ):
+        datasets.load(f"trance:{folder}")

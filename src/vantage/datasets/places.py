@@ -72,8 +72,12 @@ def find(root: Path, names: Iterable[str], where: str) -> Path:
     """
     places = [inside(root, name, where) for name in dict.fromkeys(names)]
     for place in places:
-        if place.is_file():
-            return place
+        try:
+            if place.is_file():
+                return place
+        except OSError as error:
+            # A name that is too long, or a folder that may not be looked into.
+            raise DataError(f"{where}: {short(str(place))}: {error.strerror}") from error
     raise DataError(f"{where}: no such picture; looked for {', '.join(map(str, places))} (root=FOLDER looks elsewhere)")
 
 

@@ -11,9 +11,9 @@ Li et al., "Super-CLEVR: A Virtual Benchmark to Diagnose Domain Robustness in Vi
 
 Pictures are looked for below ``root`` (the file's folder unless given): in ``images/``, ``images/images/``, and as
 named. Source: ``image``. The truth is what the answer is: a whole number (reward ``count``), yes or no, or a word
-(reward ``answer``; *true* and *false* pass for them). Splits, by the number of the picture as the authors have
-them: ``train`` below 20,000, ``val`` below 25,000, ``test`` from there on. ``tasks`` keeps kinds of answer: ``count``,
-``yes-no``, ``attribute``.
+(reward ``answer``; *true* and *false* pass for them). Splits, by the number of the picture as the authors have them:
+``train`` below 20,000, ``val`` below 25,000, ``test`` from there on; a picture without a number is of every split.
+``tasks`` keeps kinds of answer: ``count``, ``yes-no``, ``attribute``.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _task(row: Any) -> str | None:
 
 
 def _split(row: Any) -> str | None:
-    """The split of a row's picture; ``None`` where it cannot be told, and the row is kept."""
+    """The split of a row's picture; ``None`` where it has no number."""
     if not isinstance(row, dict):
         return None
     index = row.get("image_index")

@@ -22,7 +22,9 @@ next 20,000.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,7 @@ VALUES = {
 }
 DIRECTIONS = ("front", "behind", "left", "right", "front-left", "front-right", "behind-left", "behind-right")
 STEPS = (1, 2)
+_MOVES = [[direction, steps] for direction in DIRECTIONS for steps in STEPS]
 
 _DESCRIBED = ("size", "color", "material", "shape")
 _DEMO = "/src/assets/"
@@ -93,6 +96,7 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
 def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     """The sample of one scene, its last state seen from one side."""
     view, row = row
+    row = row.read(where) if isinstance(row, _Line) else row
     states, changes = field(row, "states", list, where), field(row, "transformations", list, where)
     if len(states) < 2 or not changes:
         raise DataError(
@@ -122,11 +126,35 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a file, read when it is needed: half a million scenes are too many to keep."""
+
+    file: Path
+    start: int
+
+    def read(self, where: str) -> Any:
+        with self.file.open("rb") as lines:
+            lines.seek(self.start)
+            try:
+                return json.loads(lines.readline())
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{where}: not JSON ({error})") from error
+
+
 def _scenes(file: Path) -> Iterator[RawRow]:
-    if file.suffix == ".json" and isinstance(value := read_json(file), dict):
-        yield f"{file}, row 0", value
-    else:
-        yield from read_rows(file)
+    if file.suffix == ".json":
+        if isinstance(value := read_json(file), dict):
+            yield f"{file}, row 0", value
+        else:
+            yield from read_rows(file)
+        return
+    start = 0
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield f"{file}:{number}", _Line(file, start)
+            start += len(line)
 
 
 def _thing(thing: Any, where: str) -> str:
@@ -140,7 +168,8 @@ def _change(change: Any, things: int, where: str) -> str:
         raise DataError(f"{where}: 'obj_idx' is the number of one of {things} objects, from 0, not {number}")
     attr, value = text_field(change, "attr", where), change.get("val")
     if attr == "position":
-        if not isinstance(value, list) or len(value) != 2 or value[0] not in DIRECTIONS or value[1] not in STEPS:
+        # JSON's true would pass for one step.
+        if not isinstance(value, list) or [type(part) for part in value] != [str, int] or value not in _MOVES:
             raise DataError(f"{where}: 'val' of a move is [direction, steps] such as ['behind', 2], not {short(value)}")
         return f"change_position({number}, ({value[0]}, {value[1]}))"
     if attr not in VALUES:
