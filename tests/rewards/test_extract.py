@@ -141,6 +141,60 @@ def test_normalising():
     assert extract.normalise("...") == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        (r"\boxed{5}", "5"),
+        (r"so $\boxed{ \frac{1}{2} }$.", r"\frac{1}{2}"),
+        (r"\boxed{1} then \boxed{2}", "2"),
+        (r"\boxed{1} then \fbox{2}", "2"),
+        (r"\fbox{1} then \boxed{2}", "2"),
+        (r"\boxed {5}", "5"),
+        (r"\boxed 5 apples", "5"),
+        (r"$\boxed 5$", "5"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed{\}}", r"\}"),
+        (r"\boxed{1 \\}", r"1 \\"),
+        (r"\boxed{a \boxed{b}}", "b"),
+        (r"\boxed{1} \boxedx{2}", "1"),
+        (r"\boxed{}", None),
+        (r"\boxed{ }", None),
+        (r"\boxed{5", None),
+        (r"\boxed{1} \boxed{5", None),
+        (r"\boxed{\frac{1}{2}", None),
+        (r"\boxed", None),
+        ("boxed{5}", None),
+        ("", None),
+    ],
+)
+def test_the_last_box_is_read(text, content):
+    assert extract.boxed(text) == content
+
+
+def box_by_hand(text):
+    """The last box, one character at a time; for texts whose boxes have braces."""
+    starts = [i for i in range(len(text)) if text.startswith("\\boxed{", i)]
+    if not starts:
+        return None
+    depth, content, i = 1, "", starts[-1] + len("\\boxed{")
+    while i < len(text):
+        if text[i] == "\\":
+            content, i = content + text[i : i + 2], i + 2
+            continue
+        depth += (text[i] == "{") - (text[i] == "}")
+        if depth == 0:
+            return content.strip() or None
+        content, i = content + text[i], i + 1
+    return None
+
+
+@given(st.lists(st.sampled_from(["\\boxed{", "{", "}", "\\", "\\{", "5", " ", "\ud800", "\0", "\n"]), max_size=25))
+@settings(max_examples=400, deadline=None, derandomize=True)
+def test_boxes_agree_with_a_reading_by_hand(pieces):
+    text = "".join(pieces)
+    assert extract.boxed(text) == box_by_hand(text)
+
+
 @given(MESSY)
 @settings(max_examples=300, deadline=None)
 def test_no_text_raises(text):
@@ -150,6 +204,7 @@ def test_no_text_raises(text):
     extract.json_block(text)
     extract.answer_boxes(text)
     extract.plain_box(text)
+    assert extract.boxed(text) != ""
     assert extract.normalise(extract.normalise(text)) == extract.normalise(text)
 
 
@@ -169,7 +224,22 @@ def test_no_json_raises_and_every_box_is_whole(value):
 
 
 @pytest.mark.parametrize(
-    "unit", ["<answer>", "<answer></answer>", "```json", "[", "{},", "9", "a) ", " ", "\ud800", "<think"]
+    "unit",
+    [
+        "<answer>",
+        "<answer></answer>",
+        "```json",
+        "[",
+        "{},",
+        "9",
+        "a) ",
+        " ",
+        "\ud800",
+        "<think",
+        "\\boxed{",
+        "\\boxeda",
+        "{",
+    ],
 )
 def test_a_megabyte_is_read_quickly(unit):
     text = unit * (1_000_000 // len(unit))
@@ -178,6 +248,8 @@ def test_a_megabyte_is_read_quickly(unit):
         extract.laid_out(candidate)
         extract.answer_boxes(extract.block(candidate, "answer") or candidate)
         extract.plain_box(candidate)
+        extract.boxed(candidate)
+        extract.boxed(f"\\boxed{{{candidate}")
         extract.normalise(candidate)
     # Linear work takes milliseconds; anything quadratic would take hours.
     assert time.perf_counter() - start < 10

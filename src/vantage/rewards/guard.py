@@ -220,7 +220,7 @@ class Guard:
                     continue
                 self._out.add(worker)
                 return worker
-        raise EngineError("the guard is closed")
+        raise EngineError("the guard was closed")
 
     def _give(self, worker: _Worker, ended: bool) -> None:
         """Give a worker back, alive or not."""
@@ -322,6 +322,8 @@ class _Batch:
     def _died(self, worker: _Worker, stopped: bool = False) -> None:
         index, took = worker.index, time.perf_counter() - worker.started
         code = self._release(worker, end=True)
+        if self.guard._closed:
+            raise EngineError("the guard was closed")
         if index is None:
             how = f"took more than {_STARTING:g} s" if stopped else f"ended with {_cause(code)}"
             raise EngineError(f"a worker for task {self.task!r} {how} before it was ready")

@@ -89,7 +89,10 @@ def accepted(sample: Sample, reward: str) -> list[str]:
     entries = sample.truth if isinstance(sample.truth, (list, tuple)) else [sample.truth]
     texts = [_truth(entry) for entry in entries]
     if not texts or not all(texts):
-        shown = repr(sample.truth) if not isinstance(sample.truth, int) else "an integer without end"
+        try:
+            shown = repr(sample.truth)
+        except ValueError:
+            shown = "a number too long to show"
         raise TruthError(
             f"row {sample.id!r}: reward {reward!r} compares with a number, a text of at most {LONGEST:,} characters "
             f"that is not blank, or a list of them, not {shown if len(shown) <= 80 else shown[:77] + '...'}"
