@@ -57,9 +57,9 @@ def test_classes_asked_for(folder):
     assert len(every.truth) == 3
     assert "every person, bicycle and car" in every.question
     assert every.metadata["classes"] == ["person", "bicycle", "car"]
-    with pytest.raises(ConfigError, match="msrs has no task 'dog'; it has person, bicycle, car, all"):
+    with pytest.raises(ConfigError, match="tasks=dog: no such tasks; there are person, bicycle, car, all"):
         names("dog")
-    with pytest.raises(ConfigError, match="msrs has no split 'val'; it has train, test"):
+    with pytest.raises(ConfigError, match="split=val: no such split; there are train, test"):
         datasets.load(f"msrs:{folder}?split=val")
 
 

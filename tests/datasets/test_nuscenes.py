@@ -102,7 +102,7 @@ def test_templates_asked_for(load):
         ("nuscenes/val/1", "count"),
         ("nuscenes/val/3", "status"),
     ]
-    with pytest.raises(ConfigError, match="nuscenes has no task 'counts'; it has exist, count, object"):
+    with pytest.raises(ConfigError, match="tasks=counts: no such tasks; there are exist, count, object"):
         load(ask(), query="&tasks=counts")
 
 
@@ -112,7 +112,7 @@ def test_a_folder_has_splits(load, tmp_path):
     root = tmp_path / "nuscenes"
     (sample,) = datasets.load(f"nuscenes:{tmp_path}?root={root}")
     assert (sample.id, sample.metadata["sample_token"]) == ("nuscenes/train/0", "s2")
-    with pytest.raises(ConfigError, match="nuscenes has no split 'test'; it has train, val"):
+    with pytest.raises(ConfigError, match="split=test: no such split; there are train, val"):
         datasets.load(f"nuscenes:{tmp_path}?root={root}&split=test")
     with pytest.raises(ConfigError, match=r"NuScenes_QA_val.json: a file is one split"):
         datasets.load(f"nuscenes:{tmp_path / 'NuScenes_QA_val.json'}?root={root}&split=val")

@@ -95,7 +95,7 @@ def test_tasks_can_be_mixed_and_books_without_an_author_are_in_no_such_pair(load
     ]
     assert len(samples) == 8 + 3
     assert all("c" not in s.metadata.get("books", ()) for s in samples)
-    with pytest.raises(ConfigError, match="ocr-vqa has no task 'same-year'; it has single, same-genre, same-author"):
+    with pytest.raises(ConfigError, match="tasks=same-year: no such tasks; there are single, same-genre, same-author"):
         load(entries, "?tasks=same-year")
     with pytest.raises(ConfigError, match="same-genre compares books, and all 1"):
         load({"a": book(0)}, "?tasks=same-genre")
@@ -126,7 +126,7 @@ def test_the_hub_form(tmp_path):
         pa.Table.from_pylist([entries[0] | {"image": {"bytes": None, "path": "a.jpg"}}]),
         tmp_path / "data" / "test-0.parquet",
     )
-    with pytest.raises(DataError, match=r"test-0.parquet, row 0: key 'image' holds encoded bytes, not"):
+    with pytest.raises(DataError, match=r"test-0.parquet, row 0: key 'image' is a picture with its bytes, not"):
         datasets.load(f"ocr-vqa:{tmp_path}?split=test")
 
 
@@ -152,7 +152,7 @@ def test_a_book_that_is_none_is_named_and_hides_no_other(load, entry, message):
 def test_a_cover_that_is_missing_is_named(load):
     with pytest.raises(DataError, match=r"dataset.json, '../a', question 0: no picture of book '../a' in the folder"):
         load({"../a": book(1)}, pictures=False)
-    with pytest.raises(ConfigError, match="ocr-vqa has no split 'dev'; it has train, val, test"):
+    with pytest.raises(ConfigError, match="split=dev: no such split; there are train, val, test"):
         load({"a": book(1)}, "?split=dev")
     with pytest.raises(DataError, match="no books of split 'test'"):
         load({"a": book(1)}, "?split=test")

@@ -85,7 +85,7 @@ def test_a_scene_has_sequences_and_splits(tmp_path):
     assert train.id == f"rgbd-7scenes/{tmp_path.name}/seq-12/frame-000007/nearer"
     test = datasets.load(f"rgbd-7scenes:{tmp_path}?split=test")
     assert {s.source("rgb").ref for s in test} == {str(tmp_path / "seq-01" / "frame-000007.color.jpg")}
-    with pytest.raises(ConfigError, match="rgbd-7scenes has no split 'val'; it has train, test"):
+    with pytest.raises(ConfigError, match="split=val: no such split; there are train, test"):
         datasets.load(f"rgbd-7scenes:{tmp_path}?split=val")
     with pytest.raises(ConfigError, match=r"split=test, but there is no TrainSplit.txt or TestSplit.txt here"):
         datasets.load(f"rgbd-7scenes:{tmp_path / 'seq-01'}?split=test")
@@ -108,7 +108,7 @@ def test_what_cannot_be_asked_is_named(tmp_path):
     write_frame(tmp_path, "frame-000001", slope)
     with pytest.raises(DataError, match=r"frame-000001.depth.png, nearer: the depth has no two"):
         datasets.load(f"rgbd-7scenes:{tmp_path}?tasks=nearer")
-    with pytest.raises(ConfigError, match="rgbd-7scenes has no task 'pose'; it has nearer, distance"):
+    with pytest.raises(ConfigError, match="tasks=pose: no such tasks; there are nearer, distance"):
         datasets.load(f"rgbd-7scenes:{tmp_path}?tasks=pose")
 
 

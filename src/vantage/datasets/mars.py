@@ -42,7 +42,7 @@ from dataclasses import field as made_by
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vantage.datasets import marks
+from vantage.datasets import marks, places
 from vantage.datasets.reading import RawRow, field, frames_of, inside, need_path, read_rows, short
 from vantage.datasets.spec import DataSpec
 from vantage.errors import DataError
@@ -94,7 +94,7 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
         for name, picture in zip(names, pictures, strict=True)
     }
     return Sample(
-        id=f"{spec.path.stem}/{where.rpartition(' ' if ', row ' in where else ':')[2]}",
+        id=places.row_id(where),
         # Some rows of the original mark where a picture stands; a processor would count the mark as one picture more.
         question=marks.unmark("\n".join(asked.texts)),
         sources=sources,

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vantage.datasets import llvip
+from vantage.datasets import llvip, places
 from vantage.datasets.reading import RawRow, frames_of, need_path, read_text, short
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError, PictureError
@@ -47,11 +47,8 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
         ConfigError: no path, an unknown split or task, or a folder without pairs or without boxes of that split.
     """
     folder = need_path(spec, "msrs:/data/MSRS?split=test&frame=resized")
-    if spec.split not in SPLITS:
-        raise ConfigError(f"msrs has no split {spec.split!r}; it has {', '.join(SPLITS)}")
-    unknown = [task for task in spec.tasks or () if task not in TASKS]
-    if unknown:
-        raise ConfigError(f"msrs has no task {unknown[0]!r}; it has {', '.join(TASKS)}")
+    places.known("msrs", "split", [spec.split], SPLITS)
+    tasks = places.known("msrs", "tasks", spec.tasks or CLASSES, TASKS)
     pictures = folder / spec.split if (folder / spec.split / "vi").is_dir() else folder
     visible, infrared = (
         {file.stem: file for file in (pictures / kind).glob("*") if file.suffix.lower() in _SUFFIXES}
@@ -81,7 +78,7 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
             )
         for task in TASKS:
             found = [box for name in (CLASSES if task == "all" else (task,)) for box in boxes.get(name, ())]
-            if found and task in (spec.tasks or CLASSES):
+            if found and task in tasks:
                 yield f"{file}, {task}", (visible[stem], infrared[stem], task, found)
 
 
@@ -135,14 +132,14 @@ def _question(task: str) -> str:
 
 def _labels(folder: Path, spec: DataSpec) -> Path:
     if spec.questions is not None:
-        places = [spec.questions / spec.split, spec.questions]
+        folders = [spec.questions / spec.split, spec.questions]
     else:
-        places = [folder / "labels" / "fusion" / spec.split, folder / "fusion" / spec.split]
-    for place in places:
-        if place.is_dir() and next(place.glob("*.txt"), None) is not None:
-            return place
+        folders = [folder / "labels" / "fusion" / spec.split, folder / "fusion" / spec.split]
+    for labels in folders:
+        if labels.is_dir() and next(labels.glob("*.txt"), None) is not None:
+            return labels
     raise ConfigError(
-        f"{folder}: no boxes; looked for .txt files in {', '.join(map(str, places))}; questions=FOLDER names another "
+        f"{folder}: no boxes; looked for .txt files in {', '.join(map(str, folders))}; questions=FOLDER names another "
         "folder"
     )
 

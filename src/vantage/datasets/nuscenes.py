@@ -27,7 +27,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vantage.datasets import marks
+from vantage.datasets import marks, places
 from vantage.datasets.reading import RawRow, field, inside, need_path, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
@@ -62,19 +62,16 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
         DataError: a file of questions or a table that cannot be read.
     """
     path = need_path(spec, "nuscenes:NuScenes_QA_val.json?root=/data/nuscenes")
-    unknown = [task for task in spec.tasks or () if task not in TASKS]
-    if unknown:
-        raise ConfigError(f"nuscenes has no task {unknown[0]!r}; it has {', '.join(TASKS)}")
+    dropped = set(TASKS) - set(places.known("nuscenes", "tasks", spec.tasks, TASKS))
     if path.is_dir():
-        if spec.split not in SPLITS:
-            raise ConfigError(f"nuscenes has no split {spec.split!r}; it has {', '.join(SPLITS)}")
+        places.known("nuscenes", "split", [spec.split], SPLITS)
         path = path / f"NuScenes_QA_{spec.split}.json"
     elif "split" in spec.model_fields_set:
         raise ConfigError(f"{path}: a file is one split; split={spec.split} goes with the folder of both files")
     asked = [
         (where, row)
         for where, row in read_rows(path, "questions")
-        if not (spec.tasks and isinstance(row, Mapping) and row.get("template_type") in set(TASKS) - set(spec.tasks))
+        if not (isinstance(row, Mapping) and str(row.get("template_type")) in dropped)
     ]
     tokens = [row.get("sample_token") for _, row in asked if isinstance(row, Mapping)]
     pictures = key_frames(_root(spec), {token for token in tokens if isinstance(token, str)})
@@ -101,7 +98,7 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     answer = text_field({**asked, "answer": answer} if "answer" in asked else asked, "answer", where)
     template = field(asked, "template_type", str, where, "")
     return Sample(
-        id=f"nuscenes/{split}/{where.rpartition(' ' if ', row ' in where else ':')[2]}",
+        id=f"nuscenes/{split}/{places.row_id(where).rpartition('/')[2]}",
         question=marks.unmark(text_field(asked, "question", where)),
         sources={name: Source(inside(_root(spec), pictures[channel], where)) for channel, name in CAMERAS.items()},
         truth=answer,

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vantage.datasets import marks
+from vantage.datasets import marks, places
 from vantage.datasets.reading import RawRow, field, need_path, read_json, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
@@ -66,21 +66,16 @@ class _Book:
 
 
 def rows(spec: DataSpec) -> Iterator[RawRow]:
-    """Rows of the tasks asked for, task after task, books in the file's order.
+    """Rows of the tasks asked for, task after task in that order, books in the file's order.
 
     Raises:
         ConfigError: no path, an unknown split or task, or neither ``dataset.json`` nor Parquet files.
         DataError: a file that cannot be read, or without books of that split.
     """
     folder = need_path(spec, "ocr-vqa:/data/OCR-VQA?split=val")
-    known = ("single", *PAIRS)
-    unknown = [task for task in spec.tasks or () if task not in known]
-    if unknown:
-        raise ConfigError(f"ocr-vqa has no task {unknown[0]!r}; it has {', '.join(known)}")
-    if spec.split not in SPLITS:
-        raise ConfigError(f"ocr-vqa has no split {spec.split!r}; it has {', '.join(SPLITS)}")
-    tasks = [task for task in known if task in (spec.tasks or ("single",))]
-    file = folder if folder.is_file() else folder / "dataset.json"
+    places.known("ocr-vqa", "split", [spec.split], SPLITS)
+    tasks = places.known("ocr-vqa", "tasks", spec.tasks or ["single"], ["single", *PAIRS])
+    file = folder if folder.suffix == ".json" else folder / "dataset.json"
     books: list[_Book] = []
     found = False
     for where, book in _of_json(file, spec) if file.is_file() else _of_parquet(folder, spec):
@@ -136,16 +131,14 @@ def _of_json(file: Path, spec: DataSpec) -> Iterator[tuple[str, _Book | DataErro
 
 def _of_parquet(folder: Path, spec: DataSpec) -> Iterator[tuple[str, _Book | DataError]]:
     stem = {"val": "validation"}.get(spec.split, spec.split)
-    files = [file for place in (folder / "data", folder) for file in sorted(place.glob(f"{stem}-*.parquet"))]
+    files = places.parquet_files(folder, [f"data/{stem}-*.parquet", f"{stem}-*.parquet"])
     if not files:
         raise ConfigError(f"{folder}: neither dataset.json nor data/{stem}-*.parquet")
     for file in files:
         for where, row in read_rows(file):
             try:
-                picture = field(row, "image", dict, where).get("bytes")
-                if not isinstance(picture, bytes):
-                    raise DataError(f"{where}: key 'image' holds encoded bytes, not {short(row['image'])}")
-                yield where, _Book(text_field(row, "image_id", where), where, row, Source(picture, ref=where))
+                key = text_field(row, "image_id", where)
+                yield where, _Book(key, where, row, places.embedded(row, "image", where))
             except DataError as error:
                 yield where, error
 

@@ -37,6 +37,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import maximum_filter, minimum_filter
 
+from vantage.datasets.places import known
 from vantage.datasets.reading import RawRow, need_path, read_text, short
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError, PictureError
@@ -73,9 +74,7 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
         DataError: a list of sequences that cannot be read.
     """
     folder = need_path(spec, "rgbd-7scenes:/data/7scenes/chess?split=test")
-    unknown = [task for task in spec.tasks or () if task not in SPREADS]
-    if unknown:
-        raise ConfigError(f"rgbd-7scenes has no task {unknown[0]!r}; it has {', '.join(SPREADS)}")
+    tasks = known("rgbd-7scenes", "tasks", spec.tasks, SPREADS)
     for name, sequence in _sequences(folder, spec):
         files = sorted(sequence.glob("*.depth.png"))
         if not files:
@@ -88,7 +87,7 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
                 yield str(depth), DataError(f"{depth}: this frame has no picture {colours[0].name} or .png")
                 continue
             for task in SPREADS:
-                if task in (spec.tasks or SPREADS):
+                if task in tasks:
                     yield f"{depth}, {task}", (f"{name}/{frame}", colour, depth, task)
 
 
@@ -140,8 +139,7 @@ def _sequences(folder: Path, spec: DataSpec) -> list[tuple[str, Path]]:
         if "split" in spec.model_fields_set:
             raise ConfigError(f"{folder}: split={spec.split}, but there is no {' or '.join(_SPLITS.values())} here")
         return [(folder.resolve().name, folder)]
-    if spec.split not in _SPLITS:
-        raise ConfigError(f"rgbd-7scenes has no split {spec.split!r}; it has {', '.join(_SPLITS)}")
+    known("rgbd-7scenes", "split", [spec.split], _SPLITS)
     file = folder / _SPLITS[spec.split]
     found = []
     for number, line in enumerate(read_text(file).split("\n"), 1):
