@@ -69,7 +69,24 @@ def test_numbers_are_compared_exactly_however_long():
 
 
 @pytest.mark.parametrize(
-    "truth", [None, "", "x", True, -1, "-1", 2.5, [], [3, "x"], "3 or so", math.nan, "3 people", [[3]], {"a": 3}]
+    "truth",
+    [
+        None,
+        "",
+        "x",
+        True,
+        -1,
+        "-1",
+        2.5,
+        [],
+        [3, "x"],
+        "3 or so",
+        math.nan,
+        "3 people",
+        [[3]],
+        {"a": 3},
+        pytest.param(-(10**5000), id="huge"),
+    ],
 )
 def test_a_truth_that_is_no_count_is_found(truth):
     with pytest.raises(TruthError, match="row 'r1': reward 'count'"):

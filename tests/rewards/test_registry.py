@@ -31,6 +31,12 @@ def test_a_name_like_no_other_is_told_all():
         rewards.get("zzz")
 
 
+@pytest.mark.parametrize("name", [None, 3, ["answer"], {"answer": 1.0}])
+def test_what_is_no_text_is_no_name(name):
+    with pytest.raises(ConfigError, match="is a text, not"):
+        rewards.get(name)
+
+
 def test_rows_of_one_sum_share_one_reward():
     assert rewards.get("answer + box") is rewards.get("answer + box")
 

@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from vantage.errors import TruthError
 from vantage.rewards import frames
 from vantage.rewards.extract import Box, four_numbers
+from vantage.rewards.text import shown
 from vantage.samples import Sample
 
 _AT_ONCE = 2_000
@@ -89,14 +90,14 @@ def truth_boxes(sample: Sample) -> list[Box]:
         truth = [truth]
     if not isinstance(truth, (list, tuple)) or not truth:
         raise TruthError(
-            f"row {sample.id!r}: the truth is a non-empty list of boxes [x1, y1, x2, y2], not {_short(sample.truth)}"
+            f"row {sample.id!r}: the truth is a non-empty list of boxes [x1, y1, x2, y2], not {shown(sample.truth)}"
         )
     found: list[Box] = []
     for entry in truth:
         box = four_numbers(entry.get("bbox_2d") if isinstance(entry, dict) else entry)
         if box is None or not _usable(np.asarray([box]))[0]:
             raise TruthError(
-                f"row {sample.id!r}: {_short(entry)} is no box; a box is [x1, y1, x2, y2] with x1 < x2 and y1 < y2"
+                f"row {sample.id!r}: {shown(entry)} is no box; a box is [x1, y1, x2, y2] with x1 < x2 and y1 < y2"
             )
         found.append(box)
     return found
@@ -139,8 +140,3 @@ def row_frames(sample: Sample, truth_frame: str | None) -> tuple[frames.Frame, f
 def _usable(boxes_N_4: np.ndarray) -> np.ndarray:
     finite_N = np.isfinite(boxes_N_4).all(-1)
     return finite_N & (boxes_N_4[:, 2] > boxes_N_4[:, 0]) & (boxes_N_4[:, 3] > boxes_N_4[:, 1])
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -60,9 +60,9 @@ def _truth(sample: Sample) -> list[str]:
         if not numbers or any(number is None or number.startswith("-") for number in numbers):
             raise TruthError(
                 f"row {sample.id!r}: reward 'count' compares with a whole number, not below zero, or a list of them, "
-                f"not {sample.truth!r}"
+                f"not {text.shown(sample.truth)}"
             )
         found += [number for number in numbers if number is not None]
     if not found:
-        raise TruthError(f"row {sample.id!r}: reward 'count' needs at least one number, not {sample.truth!r}")
+        raise TruthError(f"row {sample.id!r}: reward 'count' needs at least one number, not {text.shown(sample.truth)}")
     return found

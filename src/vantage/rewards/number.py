@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from vantage.errors import TruthError
-from vantage.rewards import extract, numerals
+from vantage.rewards import extract, numerals, text
 from vantage.rewards.base import Reward, Score
 from vantage.rewards.format import reading_error
 from vantage.samples import Sample
@@ -74,10 +74,11 @@ class ReasonRftNumber(Reward):
 
 
 def _truth(sample: Sample) -> float:
-    text = numerals.written(sample.truth)
-    number = None if text is None else numerals.read(extract.block(text, extract.ANSWER) or text)
+    written = numerals.written(sample.truth)
+    number = None if written is None else numerals.read(extract.block(written, extract.ANSWER) or written)
     if number is None:
         raise TruthError(
-            f"row {sample.id!r}: reward 'reason-rft-number' compares with a finite number, not {sample.truth!r}"
+            f"row {sample.id!r}: reward 'reason-rft-number' compares with a finite number, not "
+            f"{text.shown(sample.truth)}"
         )
     return number

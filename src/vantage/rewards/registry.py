@@ -47,6 +47,8 @@ def get(name: str) -> Reward:
     Raises:
         ConfigError: there is none; names the nearest and lists those there are.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"the name of a reward is a text, not {name!r}")
     if name in _loaded:
         return _loaded[name]
     if name in _BUILT_IN:

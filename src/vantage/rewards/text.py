@@ -88,5 +88,14 @@ def check(sample: Sample, reward: str) -> None:
     if not entries or not all(map(accepted, entries)):
         raise TruthError(
             f"row {sample.id!r}: reward {reward!r} compares with a non-empty text, a number or a list of them, "
-            f"not {truth!r}"
+            f"not {shown(truth)}"
         )
+
+
+def shown(value: Any) -> str:
+    """A value as an error message shows it: at most 80 characters, whatever it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python refuses to write very long integers, and very deep lists
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else f"{text[:77]}..."

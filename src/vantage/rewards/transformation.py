@@ -20,7 +20,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vantage.errors import TruthError
-from vantage.rewards import extract, numerals
+from vantage.rewards import extract, numerals, text
 from vantage.rewards.base import Reward, Score
 from vantage.rewards.format import reading_error
 from vantage.samples import Sample
@@ -136,7 +136,7 @@ class ReasonRftTransformation(Reward):
         if not found or not all(found) or len(together) > MOST_TRUTH:
             raise TruthError(
                 f"row {sample.id!r}: reward {self.name!r} compares with 1 to {MOST_TRUTH} changes, each a text "
-                f"'func(object, value)' or a list [function, object, value], not {truth!r}"
+                f"'func(object, value)' or a list [function, object, value], not {text.shown(truth)}"
             )
         return together
 
