@@ -119,6 +119,7 @@ def test_splits_go_by_line(release, monkeypatch):
         (scene(after={"Camera_Left": "a.png"}), "key 'Camera_Center' is missing"),
         (scene(after={"Camera_Center": "../../secret.png"}), "leaves its root"),
         (scene(name="other"), "no such picture; looked for"),
+        (scene(name="a" * 300), "name too long"),
     ],
 )
 def test_a_bad_scene_is_named(release, row, message):

@@ -70,8 +70,10 @@ def find(root: Path, names: Iterable[str], where: str) -> Path:
     Raises:
         DataError: none is, with the places, or one leaves the root.
     """
-    places = [inside(root, name, where) for name in dict.fromkeys(names)]
-    for place in places:
+    places: list[Path] = []
+    for name in dict.fromkeys(names):
+        place = inside(root, name, where)
+        places.append(place)
         try:
             if place.is_file():
                 return place
