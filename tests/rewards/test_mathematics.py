@@ -266,7 +266,8 @@ def test_a_long_text_scores_zero_quickly(text):
             assert reward.score(completion, row("5", reward.name)).reward == 0
 
 
-def test_deep_texts_within_the_length_score_zero():
-    texts = ["{" * 1900, "[" * 1900, r"\frac{" * 300, "-" * 1900]
-    scores = MATH.score_many([tagged(text) for text in texts], [row("5", "math")] * 4)
-    assert [score.reward for score in scores] == [0] * 4
+def test_a_deep_text_is_no_answer():
+    for text in ("{" * 1900, r"\frac{" * 300, "(" * 900 + "5" + ")" * 900):
+        score = MATH.score(tagged(text), row("5", "math"))
+        assert score.reward == 0 and "40 deep" in score.error
+    assert MATH.score(tagged("(" * 8 + "5" + ")" * 8), row("5", "math")).error == ""

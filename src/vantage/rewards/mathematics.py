@@ -7,7 +7,9 @@ same verdict. Deviations from math-verify:
 1. the whole answer is read: no number is looked for among words, since that would reward hedging;
 2. words are compared as words, without regard to case and spaces: to math-verify *on* and *no* are the same product of
    letters;
-3. a text equals itself even where math-verify cannot read it.
+3. a text equals itself even where math-verify cannot read it;
+4. a plus sign before a number changes nothing: of ``+1,234`` math-verify makes the set of 1 and 234;
+5. what is very long or very deep is no answer, and says so.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 from vantage.errors import TruthError
@@ -28,6 +31,8 @@ from vantage.samples import Sample
 
 LONGEST = 2000
 """Characters beyond which a text is no answer."""
+DEEPEST = 40
+"""Brackets within brackets beyond which a text is no answer; the parser's time grows steeply with them."""
 SHORT = 200
 """Characters up to which a line without tags and box may be the answer itself."""
 
@@ -55,6 +60,8 @@ def equal_many(pairs: Sequence[tuple[str, str]]) -> list[Outcome]:
             found[pair] = Outcome(False, f"of {max(map(len, pair)):,} characters, more than {LONGEST:,}: no answer")
         elif (verdict := _plainly_equal(clean(truth), clean(answer))) is not None:
             found[pair] = Outcome(verdict)
+        elif max(map(_depth, pair)) > DEEPEST:
+            found[pair] = Outcome(False, f"brackets more than {DEEPEST} deep: no answer")
         else:
             asked.append(pair)
     answers = shared().map("vantage.rewards.equality:equal", [tuple(map(clean, pair)) for pair in asked])
@@ -202,6 +209,11 @@ def _plainly_equal(truth: str, answer: str) -> bool | None:
         return True if one == other else None if rounded and (one + other).denominator > 1 else False
     words = _word(truth), _word(answer)
     return words[0] == words[1] if None not in words else None
+
+
+def _depth(text: str) -> int:
+    steps = ((character in "([{") - (character in ")]}") for character in text)
+    return max(accumulate(steps), default=0)
 
 
 def _number(text: str) -> Fraction | None:
