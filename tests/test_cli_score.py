@@ -90,6 +90,19 @@ def test_it_stands_in_a_pipe(vantage):
     assert "1 row in" in result.stderr
 
 
+def test_a_reward_of_ones_own_is_imported_first(vantage, tmp_path, monkeypatch):
+    monkeypatch.setattr("vantage.rewards.registry._loaded", {})
+    (tmp_path / "mine.py").write_text(
+        "from vantage.rewards import Reward, Score, register\n"
+        "@register\nclass Half(Reward):\n    name, low, high = 'half', 0.0, 1.0\n"
+        "    def score(self, completion, sample):\n        return Score(0.5)\n",
+        encoding="utf-8",
+    )
+    assert "no reward is called 'half'" in vantage("--reward", "half", *IN_OUT).stderr
+    assert vantage("--reward", "half", *IN_OUT, "--plugin", "mine.py").exit_code == 0
+    assert rewards_in(tmp_path / "out.jsonl") == [0.5]
+
+
 def test_help_fits_80_columns(vantage):
     shown = vantage("--help").stdout
     assert "Usage:" in shown and max(map(len, shown.splitlines())) <= 80

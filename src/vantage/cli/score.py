@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from vantage.cli.common import err, out, writable
+from vantage.cli.common import Plugins, err, out, writable
 from vantage.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -26,14 +26,16 @@ def score(
     output: Annotated[Path, typer.Option(help="Where the scored lines go; - is stdout.")],
     reward: Annotated[str | None, typer.Option(help="Name of the reward; the rows name their own without it.")] = None,
     prefix: Annotated[str, typer.Option(help="Put this before the names of the new columns.")] = "",
+    plugin: Plugins = None,
 ) -> None:
     """Score a file of completions, line by line, with the reward of training."""
-    from vantage import rewards
+    from vantage import plugins, rewards
     from vantage.files import write_lines
     from vantage.progress import progress
     from vantage.rewards.offline import Tally, score_lines
 
     # What a typing error can spoil comes before what takes long.
+    plugins.load(plugin or ())
     if reward is not None:
         rewards.get(reward)
     _apart(source, output)
