@@ -120,6 +120,11 @@ def test_boxes_are_asked_for_even_when_no_fused_answer_holds_one():
     assert figures(rows).miou == 0.0
 
 
+def test_a_weighted_sum_measures_overlap_too():
+    parts = {"grounding/iou": 0.6, "reason-rft-format": 1.0}
+    assert figures([row("a", "fused", True, reward="sum", parts=parts)]).miou == pytest.approx(0.6)
+
+
 def test_what_could_not_be_scored_counts_as_wrong_and_is_told():
     found = figures([row("a", "fused", False, score=None), row("b", "fused", True, score=1.0, finished=False)])
     assert found.fused.value == found.reward == 0.5

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from vantage.errors import ConfigError
-from vantage.pictures import MAPPINGS, GreyMapping
+from vantage.pictures.mappings import MAPPINGS, GreyMapping
 
 HOLES = [0, 65535]
 

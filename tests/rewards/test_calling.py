@@ -36,7 +36,7 @@ def test_names_are_known_and_give_rewards():
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ConfigError, match=r"'nope'; known: answer, box, mars-grounding, mars-vqa"):
+    with pytest.raises(ConfigError, match=r"'nope'; known: answer, box, count, grounding, mars-grounding"):
         rewards.get("nope")
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from vantage.datasets.spec import DataSpec
@@ -175,15 +176,21 @@ def inside(root: Path, name: str, where: str) -> Path:
         DataError: the path is blank, or leaves the root.
     """
     posix = name.replace("\\", "/") if os.name == "nt" else name
-    path = PurePosixPath(posix)
-    base = Path(os.path.abspath(root))  # noqa: PTH100  resolve() would follow links
-    target = Path(os.path.normpath(base / path))
-    if not name.strip() or "\0" in name or (target != base and base not in target.parents):
+    base = _absolute(str(root))
+    # Texts, not paths: manifests have hundreds of thousands of rows.
+    target = os.path.normpath(os.path.join(base, posix))  # noqa: PTH118
+    below = base if base.endswith(os.sep) else base + os.sep
+    if not name.strip() or "\0" in name or not (target == base or target.startswith(below)):
         raise DataError(
-            f"{where}: the path {name!r} leaves its root {root}; a row's paths lie below its root, which root=FOLDER "
-            "sets"
+            f"{where}: the path {short(name)} leaves its root {root}; a row's paths lie below its root, which "
+            "root=FOLDER sets"
         )
-    return Path(root) / os.path.relpath(target, base)
+    return Path(root, target[len(below) :])
+
+
+@lru_cache(maxsize=64)
+def _absolute(root: str) -> str:
+    return os.path.abspath(root)  # noqa: PTH100  resolve() would follow links
 
 
 def short(value: object) -> str:

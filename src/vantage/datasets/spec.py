@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from vantage.errors import ConfigError
-from vantage.pictures import GreyMapping
+from vantage.pictures.mappings import GreyMapping
 from vantage.rewards.frames import Frame
 
 

@@ -155,7 +155,9 @@ def figures(rows: Iterable[Mapping[str, Any]]) -> Figures:
         either=Proportion.of(sum(right_somewhere), n),
         format=Proportion.of(sum(bool(row["formatted"]) for row in fused), n),
         reward=sum(row["score"] or 0.0 for row in fused) / n,
-        miou=_miou(fused, {row["reward"] for views in by_sample.values() for row in views.values() if _has_iou(row)}),
+        miou=_miou(
+            fused, {row["reward"] for views in by_sample.values() for row in views.values() if _iou(row) is not None}
+        ),
         unfinished=sum(not row.get("finished", True) for row in fused),
         unscored=sum(row["score"] is None for row in fused),
     )
@@ -165,11 +167,12 @@ def _parsed(views: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[Origin, Ma
     return ((Origin.parse(name), row) for name, row in views.items())
 
 
-def _has_iou(row: Mapping[str, Any]) -> bool:
-    return "iou" in row["parts"]
+def _iou(row: Mapping[str, Any]) -> float | None:
+    """The overlap that a row's reward measured; a weighted sum writes ``term/iou``."""
+    return next((value for part, value in row["parts"].items() if part.rpartition("/")[2] == "iou"), None)
 
 
 def _miou(fused: list[Mapping[str, Any]], box_rewards: set[str]) -> float | None:
     """Mean overlap over the rows of rewards that measure it, 0 where an answer gave nothing to measure."""
-    overlaps = [row["parts"].get("iou", 0.0) for row in fused if row["reward"] in box_rewards]
+    overlaps = [_iou(row) or 0.0 for row in fused if row["reward"] in box_rewards]
     return sum(overlaps) / len(overlaps) if overlaps else None

@@ -10,11 +10,14 @@ import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vantage.errors import PictureError
-from vantage.pictures.mappings import GreyMapping
+
+if TYPE_CHECKING:
+    from vantage.pictures.mappings import GreyMapping
 
 MAX_PIXELS = 64_000_000
 """Pictures of more pixels are refused before they are decoded; a guard against decompression bombs."""
@@ -64,7 +67,7 @@ class Source:
         if self.sha256 and not (isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256)):
             raise PictureError(f"a sha256 is 64 digits 0-9a-f, not {self.sha256!r}")
         if self.mapping:
-            GreyMapping.parse(self.mapping)
+            _mapping(self.mapping)
         if not self.ref:
             ref = str(self.image) if isinstance(self.image, (str, Path)) else "<picture in memory>"
             object.__setattr__(self, "ref", ref)
@@ -144,7 +147,7 @@ class Source:
             orientation = _orientation(image)
             try:
                 if image.mode not in _EIGHT_BIT:
-                    loaded = GreyMapping.parse(self.mapping)(image)
+                    loaded = _mapping(self.mapping)(image)
                 else:
                     loaded = image.convert("RGB") if image.mode != "RGB" else image.copy()
                 return loaded.transpose(_UPRIGHT[orientation]) if orientation > 1 else loaded
@@ -170,6 +173,12 @@ class Source:
         if width * height > MAX_PIXELS:
             raise PictureError(f"{self.ref}: {width}x{height} is more than {MAX_PIXELS:,} pixels; refused undecoded")
         return image
+
+
+def _mapping(text: str) -> GreyMapping:
+    from vantage.pictures.mappings import GreyMapping  # here, so that `import vantage` needs no NumPy
+
+    return GreyMapping.parse(text)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
@@ -95,7 +96,7 @@ def _card(sample: Sample, fonts: _Fonts, width: int) -> Image.Image:
     pictures = [(name, _with_boxes(source.load(), sample, room)) for name, source in sample.sources.items()]
 
     question = _wrap(sample.question, fonts.text, inner, _LONGEST_QUESTION)
-    truth = _wrap(answer_text(sample.truth), fonts.text, inner - _TRUTH_COLUMN - 20, _LONGEST_TRUTH)
+    truth = _wrap(_truth_text(sample.truth), fonts.text, inner - _TRUTH_COLUMN - 20, _LONGEST_TRUTH)
     bands = [pictures[i : i + across] for i in range(0, len(pictures), across)]
     band_heights = [max(picture.height for _, picture in band) for band in bands]
     height = 2 * _PAD + 20 + sum(20 + h + _BETWEEN for h in band_heights) + 6 + 24 * len(question) + 10
@@ -127,6 +128,12 @@ def _card(sample: Sample, fonts: _Fonts, width: int) -> Image.Image:
         draw.text((left + 10, y + 3), line, _ACCENT, fonts.text)
         y += 22
     return card
+
+
+def _truth_text(truth: Any) -> str:
+    """A truth in words; what several texts are is told apart."""
+    several = isinstance(truth, (list, tuple)) and any(isinstance(entry, str) for entry in truth)
+    return ", ".join(map(str, truth)) if several else answer_text(truth)
 
 
 def _across(pictures: int) -> int:
