@@ -63,6 +63,22 @@ def test_classes_asked_for(folder):
         datasets.load(f"msrs:{folder}?split=val")
 
 
+def test_a_folder_of_both_splits_is_told_apart_by_the_boxes(folder):
+    for kind in ("vi", "ir"):
+        (folder / "test" / kind).rename(folder / kind)
+    labels = folder / "labels" / "fusion"
+    (labels / "train").mkdir()
+    (labels / "test" / "00002N.txt").rename(labels / "train" / "00002N.txt")
+    for split, stem in (("test", "00001D"), ("train", "00002N")):
+        samples = datasets.load(f"msrs:{folder}?split={split}")
+        assert [s.id for s in samples] == [f"msrs/{split}/{stem}/person", f"msrs/{split}/{stem}/car"]
+        assert samples[0].source("rgb").image == folder / "vi" / f"{stem}.png"
+    for kind in ("vi", "ir"):
+        write_picture(folder / kind / "00003D.png", (640, 480))
+    with pytest.raises(DataError, match=r"^1 problem in 3 rows:\n\S*vi/00003D.png: this pair has no boxes"):
+        datasets.load(f"msrs:{folder}?split=test")
+
+
 def test_other_boxes_can_be_named(folder):
     other = folder / "labels" / "infrared" / "test"
     other.mkdir(parents=True)

@@ -29,11 +29,11 @@ def write_tables(root, tokens=("s1", "s2"), version="v1.0-mini"):
     data = []
     for token in tokens:
         for channel in [*CHANNELS, "LIDAR_TOP"]:
-            for key_frame in (False, True):
+            for key_frame in (False, True, False):
                 kind = "samples" if key_frame else "sweeps"
                 data.append(
                     {
-                        "token": f"d-{token}-{channel}-{key_frame}",
+                        "token": f"d-{len(data)}",
                         "sample_token": token,
                         "ego_pose_token": "e",
                         "calibrated_sensor_token": f"c-{channel}",
