@@ -38,7 +38,7 @@ def test_paths_inside(root, name, expected):
     ],
 )
 def test_paths_that_leave(root, name):
-    with pytest.raises(DataError, match="row 1: the path .* leaves its root"):
+    with pytest.raises(DataError, match=r"row 1: the path .* leaves its root"):
         inside(Path(root), name, "row 1")
 
 

@@ -105,3 +105,21 @@ def test_a_truth_outside_the_picture_questions_the_frame():
     boxes.check_boxes(row([[0, 0, 500, 500]], frame="relative", truth_frame="relative"), "pixel")
     with pytest.raises(DataError, match="no coordinate frame"):
         boxes.check_boxes(row([[0, 0, 5, 5]]), "pixel")
+
+
+@given(wild_box | any_box, wild_box | any_box)
+def test_one_pair_is_what_the_matrix_of_many_gives(a, b):
+    assert boxes.iou(a, b) == boxes.iou_matrix([a], [b])[0, 0]
+
+
+def test_few_boxes_match_as_many_do(monkeypatch):
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        predicted, truth = (
+            np.sort(rng.integers(0, 20, (rng.integers(1, 6), 2, 2)), axis=1).reshape(-1, 4) for _ in "pt"
+        )
+        few = boxes.match(predicted.tolist(), truth.tolist())
+        with monkeypatch.context() as patch:
+            patch.setattr(boxes, "_FEW", 0)
+            many = boxes.match(predicted.tolist(), truth.tolist())
+        assert sum(few) == pytest.approx(sum(many), abs=1e-12)

@@ -18,6 +18,9 @@ from vantage.samples import Sample
 _AT_ONCE = 2_000
 """Predictions whose overlaps are in memory at once."""
 
+_FEW = 30
+"""Pairs up to which plain Python is faster than NumPy."""
+
 SLACK = 0.02
 """How far, as a share of the picture's side, a truth may reach beyond the picture before its frame is doubted."""
 
@@ -43,7 +46,12 @@ def iou_matrix(predicted: Sequence[Box], truth: Sequence[Box]) -> np.ndarray:
 
 def iou(a: Box, b: Box) -> float:
     """Intersection over union of two boxes of the same frame, in 0..1; see ``iou_matrix`` for boxes that are none."""
-    return float(iou_matrix([a], [b])[0, 0])
+    if not (_usable_box(a) and _usable_box(b)):
+        return 0.0
+    inter = max(min(a[2], b[2]) - max(a[0], b[0]), 0.0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter
+    share = inter / union if union else math.nan
+    return min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0
 
 
 def match(predicted: Sequence[Box], truth: Sequence[Box]) -> list[float]:
@@ -69,6 +77,8 @@ def _contenders(predicted: Sequence[Box], truth: Sequence[Box]) -> np.ndarray:
     One that is not among the T best of any truth box can always give way to one that is, since T - 1 of those are
     taken at most.
     """
+    if len(predicted) * len(truth) <= _FEW:
+        return np.array([[iou(box, other) for other in truth] for box in predicted])
     kept_C_T = np.zeros((0, len(truth)))
     for start in range(0, len(predicted), _AT_ONCE):
         overlap_P_T = iou_matrix(predicted[start : start + _AT_ONCE], truth)
@@ -95,7 +105,7 @@ def truth_boxes(sample: Sample) -> list[Box]:
     found: list[Box] = []
     for entry in truth:
         box = four_numbers(entry.get("bbox_2d") if isinstance(entry, dict) else entry)
-        if box is None or not _usable(np.asarray([box]))[0]:
+        if box is None or not _usable_box(box):
             raise TruthError(
                 f"row {sample.id!r}: {shown(entry)} is no box; a box is [x1, y1, x2, y2] with x1 < x2 and y1 < y2"
             )
@@ -135,6 +145,10 @@ def row_frames(sample: Sample, truth_frame: str | None) -> tuple[frames.Frame, f
     source = frames.frame_of(sample)
     target = frames.frame_of(sample, "truth_frame", truth_frame if truth_frame is not None else str(source))
     return source, target
+
+
+def _usable_box(box: Box) -> bool:
+    return box[2] > box[0] and box[3] > box[1] and all(map(math.isfinite, box))
 
 
 def _usable(boxes_N_4: np.ndarray) -> np.ndarray:
