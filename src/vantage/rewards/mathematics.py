@@ -9,7 +9,8 @@ same verdict. Deviations from math-verify:
    letters;
 3. a text equals itself even where math-verify cannot read it;
 4. a plus sign before a number changes nothing: of ``+1,234`` math-verify makes the set of 1 and 234;
-5. what is very long or very deep is no answer, and says so.
+5. what is very long or very deep is no answer, and says so;
+6. signs of Unicode are read: ``2√3``, ``60°``, ``x²``, ``π``.
 """
 
 from __future__ import annotations
@@ -39,6 +40,13 @@ SHORT = 200
 _NUMBER = re.compile(r"([+\-−]?)(\d{1,9}|[1-9]\d{0,2}(?:,\d{3}){1,2})(\.\d{1,6})?", re.ASCII)
 _FRACTION = re.compile(r"([+\-−]?)(?:(\d{1,9})/(\d{1,9})|\\[dt]?frac\{(\d{1,9})\}\{(\d{1,9})\})", re.ASCII)
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))
+_SIGNS = str.maketrans(
+    {
+        "°": r"^\circ ", "²": "^2 ", "³": "^3 ", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "−": "-",
+        "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ",
+    }
+)  # fmt: skip
+_ROOT = re.compile(r"√ ?(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
 _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|operatorname)\s*\{([^{}\\]*)\}")
 _OPTION = re.compile(r"\(?([A-Za-z])[).:]*")
 
@@ -72,7 +80,13 @@ def equal_many(pairs: Sequence[tuple[str, str]]) -> list[Outcome]:
 
 
 def clean(text: str) -> str:
-    r"""A text without what only sets it off: white space, ``$``, ``\(``, ``\[``, ``**``, a box, a full stop."""
+    r"""A text in LaTeX, without what only sets it off: white space, ``$``, ``\(``, ``\[``, ``**``, a box, a full stop.
+
+    Signs of Unicode become LaTeX: ``2√3`` is ``2\sqrt{3}``, ``50°`` is ``50^\circ``.
+    """
+    if not text.isascii():
+        text = _ROOT.sub(lambda root: rf"\sqrt{{{root.group(1) or root.group(2) or root.group(3)}}}", text)
+        text = text.translate(_SIGNS)
     while True:
         before = text
         text = " ".join(text.split()).rstrip(".")
