@@ -43,7 +43,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vantage.datasets import marks, places
-from vantage.datasets.reading import RawRow, field, frames_of, inside, need_path, read_rows, short
+from vantage.datasets.reading import RawRow, field, frames_of, need_path, read_rows, short
 from vantage.datasets.spec import DataSpec
 from vantage.errors import DataError
 from vantage.pictures import Source
@@ -234,12 +234,9 @@ def resolve(root: Path, path: str, where: str) -> Path:
         DataError: nowhere, with the places, or a path that leaves the root.
     """
     parts = PurePosixPath(path).parts
-    candidates = [inside(root, path, where)]
+    names = [path]
     if parts[:2] == ("data", "images"):
-        candidates.append(inside(root, "/".join(parts[2:]), where))
+        names.append("/".join(parts[2:]))
         if len(parts) > 3 and parts[2] in KINDS:
-            candidates.append(inside(root, "/".join(parts[3:]), where))
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise DataError(f"{where}: no picture {path!r}; looked for {', '.join(map(str, candidates))}")
+            names.append("/".join(parts[3:]))
+    return places.find(root, names, where)

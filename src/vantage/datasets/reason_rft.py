@@ -33,7 +33,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vantage.datasets import trance
+from vantage.datasets import marks, trance
 from vantage.datasets.places import find, known, question_file, row_id
 from vantage.datasets.reading import RawRow, field, need_path, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
@@ -100,7 +100,7 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     if not isinstance(row, dict):
         raise DataError(f"{where}: a row is an object, not {type(row).__name__}")
     question, truth = _spoken(row, where) if "messages" in row else _asked(row, where)
-    question = question.replace("<image>", "").strip()
+    question = marks.unmark(question)
     moved = task == "spatial-transformation"
     if moved and "change_" not in question:
         question = (

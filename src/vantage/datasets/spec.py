@@ -76,9 +76,9 @@ class DataSpec(BaseModel):
     root: Path | None = None
     """Folder from which the pictures' paths are read; the question file's own folder unless given."""
     questions: Path | None = None
-    """For ``llvip``: a MARS question file with the boxes, instead of ``Annotations/``."""
+    """What brings the truths: for ``llvip`` a MARS question file, for ``msrs`` a folder of labels."""
     unlabelled: Literal["error", "drop"] = "error"
-    """For ``llvip``: what becomes of pairs without boxes; dropping them is never the default."""
+    """What becomes of rows that have no truth, where some lack one; dropping them is never the default."""
 
     def __init__(self, **values: Any) -> None:
         try:

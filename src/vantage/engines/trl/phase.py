@@ -15,11 +15,12 @@ from accelerate.logging import get_logger
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from vantage.engines.trl.rollout import Rollout, Row, completion_text, row
+from vantage.engines.trl.rollout import Rollout, Row, row
 from vantage.groups import FUSED, Group, Member
 from vantage.methods import Rewards, Speaker
 from vantage.methods.metrics import group_metrics
 from vantage.rewards.base import Score
+from vantage.rewards.rows import completion_text
 from vantage.samples import Sample
 
 if TYPE_CHECKING:

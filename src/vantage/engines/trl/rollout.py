@@ -16,6 +16,7 @@ from vantage.groups import Group
 from vantage.methods import Decision
 from vantage.rewards import call_many
 from vantage.rewards.base import Score
+from vantage.rewards.rows import completion_text
 from vantage.samples import Sample
 
 Row = dict[str, Any]
@@ -32,14 +33,6 @@ def row(sample: Sample, prompt: list[dict[str, Any]]) -> Row:
         "truth": sample.truth,
         "metadata": dict(sample.metadata),
     }
-
-
-def completion_text(completion: str | list[dict[str, Any]]) -> str:
-    """The text of a completion in TRL's form, plain or conversational."""
-    if isinstance(completion, str):
-        return completion
-    content = completion[-1].get("content") or ""
-    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 class Verifier:
