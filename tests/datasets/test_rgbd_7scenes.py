@@ -67,8 +67,8 @@ def test_depth_is_shown_by_a_named_mapping(tmp_path):
     write_frame(tmp_path, "frame-000000", room(), suffix="png")
     (sample,) = datasets.load(f"rgbd-7scenes:{tmp_path}?tasks=distance")
     assert list(sample.sources) == ["rgb", "depth"]
-    # Linear from 300 mm, 255, to 10,000 mm, 1; a hole is black.
-    grey = round(1 + 254 * (10000 - 1000) / 9700)
+    # Linear from 300 mm, 255, to 5,000 mm, 1; a hole is black.
+    grey = round(1 + 254 * (5000 - 1000) / 4700)
     assert sample.picture("depth").getpixel((2, 2)) == (grey,) * 3
     assert sample.picture("depth").getpixel((20, 30)) == (0, 0, 0)
     (sample,) = datasets.load(f"rgbd-7scenes:{tmp_path}?tasks=distance&mapping=depth-channels")

@@ -8,7 +8,7 @@ Read are
     FOLDER/seq-01/frame-...                   FOLDER/TrainSplit.txt, TestSplit.txt   lines such as "sequence1"
 
 A folder of frames has no splits; a scene with sequences has ``train`` and ``test``. Sources are ``rgb`` and ``depth``,
-shown by ``mapping`` (``depth`` unless given; see ``vantage.pictures.mappings``).
+shown by ``mapping`` (``depth:300-5000`` unless given; see ``vantage.pictures.mappings``).
 
 The data set has no questions. Here each frame gets one of each task, ``tasks=nearer,distance`` unless fewer are asked
 for; places are drawn with the frame's name as seed, so they are the same everywhere:
@@ -122,7 +122,7 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     return Sample(
         id=f"rgbd-7scenes/{name}/{task}",
         question=question,
-        sources={"rgb": Source(colour), "depth": Source(file, mapping=spec.mapping or "depth")},
+        sources={"rgb": Source(colour), "depth": Source(file, mapping=spec.mapping or "depth:300-5000")},
         truth=truth,
         reward=spec.reward or _REWARDS[task],
         metadata={

@@ -27,7 +27,7 @@ _GAP, _PAD, _BETWEEN = 20, 16, 8
 _PAGE, _CARD, _EDGE = "#eef0f3", "#ffffff", "#d9dde3"
 _INK, _SOFT, _ACCENT, _CHIP = "#1c2430", "#6b7684", "#0b7a53", "#e3f4ec"
 _BOX, _BOX_SHADOW = "#20e08a", "#000000"
-_LONGEST_QUESTION = 6
+_LONGEST_QUESTION = 12
 _LONGEST_TRUTH = 3
 _TRUTH_COLUMN = 44
 
