@@ -349,6 +349,38 @@ def test_rows_of_ones_own_are_tried_with_their_completions():
         check("box", [])
 
 
+def test_answers_that_say_nothing_and_pay_are_found():
+    def part_of_the_truth(completions, answer, **_):
+        texts = [text_of_answer(completion[0]["content"]) for completion in completions]
+        return [float(text in truth) for text, truth in zip(texts, answer, strict=True)]
+
+    def text_of_answer(text):
+        return text.split("<answer>")[-1].split("</answer>")[0]
+
+    def empty_but_not_part(completions, answer, **_):
+        texts = [text_of_answer(completion[0]["content"]) for completion in completions]
+        return [float(text.strip() in ("", truth)) for text, truth in zip(texts, answer, strict=True)]
+
+    def letter(completions, answer, **_):
+        texts = [text_of_answer(completion[0]["content"]) for completion in completions]
+        return [float(text != "" and text.strip() != "" and text in t) for text, t in zip(texts, answer, strict=True)]
+
+    rows = [{"answer": "yes"}]
+    for function in (part_of_the_truth, empty_but_not_part, letter):
+        found = check(function, rows)
+        assert [problem.kind for problem in found.problems] == ["cheap"], function.__name__
+        assert "as much as for the right answer" in str(found)
+    # What does not look at the answer owes nothing.
+    assert check(lambda completions, **_: [0.5] * len(completions), rows).ok
+
+
+def test_a_reward_that_ends_the_program_ends_its_call_only():
+    def quits(completions, **_):
+        raise SystemExit(1)
+
+    assert [problem.kind for problem in check(quits).problems] == ["raises"]
+
+
 def test_problems_raise_when_asked_to():
     def two(completions):
         return [2.0] * len(completions)

@@ -71,7 +71,7 @@ def test_boxes_are_converted_as_the_columns_say():
         ({"answer": ["3", "3"]}, "'answer' is not a list of 3 entries"),
         ({"answer": ["3", None, "3"]}, "completion 1 of the batch: no truth"),
         ({"answer": ["3", {}, "3"], "id": ["a", "b", "c"]}, "row 'b'"),
-        ({"answer": ["3"] * 3, "solution": ["3", "3", "4"]}, "completion 2 of the batch: .* they mean the same"),
+        ({"truth": ["3"] * 3, "solution": ["3", "3", "4"]}, "completion 2 of the batch: .* they mean the same"),
     ],
 )
 def test_a_row_that_cannot_be_scored_is_an_error_that_names_it(columns, message):

@@ -181,6 +181,43 @@ def test_an_interrupt_leaves_no_worker_at_its_item(monkeypatch):
     assert descriptors() == files
 
 
+def test_an_interrupt_while_waiting_for_a_worker_costs_no_worker():
+    with Guard(workers=1, seconds=60) as own:
+        own.run(TASKS("add"), 1, 1)
+        other = threading.Thread(target=own.run, args=(TASKS("nap"), 1.5))
+        other.start()
+        timer = threading.Timer(0.6, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            own.run(TASKS("add"), 1, 1)  # the one worker is taken
+        timer.join()
+        other.join()
+        assert own._waiting == 0
+        own.workers = 2
+        start = time.monotonic()
+        own.map(TASKS("nap"), [(1,), (1,)])
+        assert time.monotonic() - start < 1.9 or os.cpu_count() == 1  # both at once
+
+
+def test_a_worker_that_dies_while_it_starts_is_replaced(monkeypatch):
+    started = []
+    original = guard._Worker.__init__
+
+    def dying(self, *arguments):
+        original(self, *arguments)
+        started.append(self)
+        if len(started) == 1:
+            self.process.kill()
+
+    monkeypatch.setattr(guard._Worker, "__init__", dying)
+    with Guard(workers=1) as own:
+        assert own.run(TASKS("add"), 1, 2).value == 3
+    assert len(started) == 2
+    monkeypatch.setattr(guard._Worker, "__init__", lambda self, *a: (original(self, *a), self.process.kill())[0])
+    with Guard(workers=1) as own, pytest.raises(EngineError, match="ended with SIGKILL before it was ready"):
+        own.run(TASKS("add"), 1, 2)
+
+
 @pytest.mark.parametrize("end", ["finish", "kill"])
 def test_workers_end_with_their_parent(end):
     code = (

@@ -49,7 +49,6 @@ BAD = {
     b'{"answer": 1, "completion": "\xff"}': "f.jsonl:2: not UTF-8",
     b"[" * 100_000: "f.jsonl:2: not JSON",
     b"[1]": "f.jsonl:2: a row is an object, not list",
-    b'{"n": ' + b"9" * 5000 + b"}": "f.jsonl:2: not JSON",
 }
 
 
@@ -65,6 +64,13 @@ def test_a_line_that_is_no_row_keeps_its_place_and_its_text(line):
     assert tally.problems == [found[1]["error"]]
 
 
+def test_an_integer_longer_than_python_reads_is_json():
+    line = b'{"completion": "<answer>3</answer>", "answer": "3", "n": ' + b"9" * 5000 + b"}"
+    (found,) = scored(line)
+    assert found.startswith(line.removesuffix(b"}"))
+    assert b'"reward": 1.0' in found
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -72,7 +78,7 @@ def test_a_line_that_is_no_row_keeps_its_place_and_its_text(line):
         ({"answer": "3"}, "f.jsonl:1: no 'completion'"),
         ({"completion": "x"}, "f.jsonl:1: no truth"),
         ({"completion": 3, "answer": "3"}, "f.jsonl:1: a completion is a text"),
-        ({"completion": "x", "answer": "3", "solution": "4"}, "f.jsonl:1: 'answer' is '3' and 'solution' is '4'"),
+        ({"completion": "x", "truth": "3", "solution": "4"}, "f.jsonl:1: 'truth' is '3' and 'solution' is '4'"),
         ({"completion": "x", "answer": True, "id": "r9"}, "f.jsonl:1: row 'r9': reward 'answer' compares"),
     ],
 )

@@ -3,7 +3,7 @@ import pytest
 
 from vantage import rewards
 from vantage.errors import DataError, TruthError
-from vantage.rewards import frames, rows
+from vantage.rewards import call, frames, get, rows
 from vantage.rewards.rows import Unpictured, completion_text, readable, sample_of
 
 
@@ -19,8 +19,20 @@ def test_the_truth_has_four_names(name):
     assert sample_of({name: "x", **dict.fromkeys(rows.TRUTHS, "x")}, "r").truth == "x"
     other = "truth" if name != "truth" else "solution"
     assert sample_of({name: "x", other: None}, "r").truth == "x"
-    with pytest.raises(DataError, match=r"r: .* they mean the same"):
-        sample_of({name: "x", other: "y"}, "r")
+    if name == "answer":
+        # Many data sets keep a worked solution beside the answer.
+        assert sample_of({name: "x", other: "because y", "solution": "x, as we saw"}, "r").truth == "x"
+    else:
+        with pytest.raises(DataError, match=r"r: .* they mean the same"):
+            sample_of({name: "x", other: "y"}, "r")
+
+
+def test_a_truth_is_in_pixels_unless_it_says_otherwise():
+    for reward in ("box", "grounding", "mars-grounding"):
+        given = {"answer": [[10, 10, 50, 50]], "frame": "relative", "image_size": [100, 100]}
+        sample = readable(get(reward), sample_of(given, "r"))
+        answer = "100 100 500 500" if reward == "box" else '[{"bbox_2d": [100, 100, 500, 500]}]'
+        assert call(reward, f"<answer>{answer}</answer>", sample).parts["iou"] == 1
 
 
 def test_pictures_of_a_row_without_pictures_are_an_error_that_says_so():
@@ -122,3 +134,9 @@ def test_the_text_of_a_completion():
     for wrong in (None, 3, [], ["x"], [{"content": 3}], [{"content": ["x"]}]):
         with pytest.raises(DataError, match="a completion is a text or a list of chat messages"):
             completion_text(wrong)
+
+
+def test_a_reward_of_layout_needs_no_truth():
+    assert not get("reason-rft-format").needs_truth
+    assert get("answer + reason-rft-format").needs_truth
+    assert sample_of({}, "r", needs_truth=False).truth is None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -32,7 +33,7 @@ def score(
     from vantage import plugins, rewards
     from vantage.files import write_lines
     from vantage.progress import progress
-    from vantage.rewards.offline import Tally, score_lines
+    from vantage.rewards.offline import Tally
 
     # What a typing error can spoil comes before what takes long.
     plugins.load(plugin or ())
@@ -42,7 +43,7 @@ def score(
     tally, start = Tally(), time.perf_counter()
     name = "<stdin>" if source == _PIPE else str(source)
     with _opened(source) as file, progress(err, "score (bytes)") as report:
-        lines = score_lines(_read(file, source, report), reward, name=name, prefix=prefix, tally=tally)
+        lines = _scored(file, source, report, reward, {"name": name, "prefix": prefix, "tally": tally})
         if output == _PIPE:
             sys.stdout.buffer.writelines(line + b"\n" for line in lines)
             sys.stdout.buffer.flush()
@@ -74,13 +75,30 @@ def _opened(source: Path) -> BinaryIO | nullcontext[BinaryIO]:
         raise DataError(f"--input {source}: not a readable file ({error})") from error
 
 
-def _read(file: BinaryIO, source: Path, report: Callable[[int, int], None]) -> Iterator[bytes]:
+def _scored(
+    file: BinaryIO,
+    source: Path,
+    report: Callable[[int, int], None],
+    reward: str | None,
+    options: dict[str, Any],
+) -> Iterator[bytes]:
+    """Scored lines; what is reported is how much of the input they are, not how much was read ahead."""
+    from vantage.rewards.offline import score_lines
+
     total = 0 if source == _PIPE else os.fstat(file.fileno()).st_size
-    done = 0
-    for number, line in enumerate(file, 1):
+    sizes: deque[int] = deque()
+
+    def read() -> Iterator[bytes]:
+        for line in file:
+            sizes.append(len(line))
+            yield line
+
+    done, told = 0, 0.0
+    for line in score_lines(read(), reward, **options):
         yield line
-        done += len(line)
-        if number % 64 == 0:
+        done += sizes.popleft()
+        if time.monotonic() - told > 0.1:
+            told = time.monotonic()
             report(done, max(total, done))
     report(done, max(total, done))
 

@@ -53,8 +53,10 @@ class Reward(ABC):
     Attributes:
         name: how recipes and rows name it.
         low, high: the declared range of ``Score.reward``.
+        needs_truth: whether it reads the truth; one of layout does not.
     """
 
+    needs_truth: bool = True
     name: str
     low: float
     high: float

@@ -15,7 +15,7 @@ from vantage.errors import RewardError
 from vantage.rewards.base import Reward, Score
 from vantage.rewards.registry import get
 from vantage.rewards.rows import completion_text
-from vantage.rewards.tryout import Columns, columns_of, hostile, ordinary
+from vantage.rewards.tryout import Columns, cheap, columns_of, hostile, ordinary
 from vantage.rewards.within import Outcome, within
 from vantage.samples import Sample
 
@@ -43,7 +43,7 @@ class Problem:
 
     Attributes:
         kind: ``kwargs``, ``column``, ``raises``, ``not-a-list``, ``length``, ``not-a-number``, ``range``, ``slow``,
-            ``not-deterministic``, ``batch-dependent``, ``conversational`` or ``mutates``.
+            ``not-deterministic``, ``batch-dependent``, ``conversational``, ``mutates`` or ``cheap``.
         message: what was seen, and what is expected.
     """
 
@@ -102,7 +102,8 @@ def check_reward(
     It is called as TRL's trainer calls it: by keyword, with lists, columns that it may not know, and completions as
     chat messages. Looked for are the wrong length or form, values that are no finite numbers or out of range,
     exceptions, columns that are not there, rewards that differ from call to call or with the rest of the batch, changed
-    arguments, and texts on which it takes too long, among them empty ones, a megabyte, NUL and nested brackets.
+    arguments, an empty answer or a letter of the right one that earns as much as the right one, and texts on which it
+    takes too long, among them a megabyte, NUL and nested brackets.
 
     Args:
         reward: a function as TRL takes it, sync or async; a verifier; or a verifier's name.
@@ -195,6 +196,7 @@ class _Trial:
             self._add("not-deterministic", f"two calls with the same arguments gave {_differ(first, again, pairs)}")
         else:
             self._batch(pairs, first)
+        self._cheap()
         self._hostile()
 
     def _first(self, pairs: list[tuple[str, Columns]]) -> list[float | None] | None:
@@ -236,6 +238,23 @@ class _Trial:
             ones = [values[0] for values in alone if values is not None]
             if not _same(first[:_ALONE], ones):
                 self._add("batch-dependent", f"each by itself instead of together gave {_differ(first, ones, pairs)}")
+
+    def _cheap(self) -> None:
+        """Look for answers that say nothing and earn as much as the right one."""
+        for row in self.rows[:_ALONE]:
+            known = len(self.found.problems)
+            texts = [*ordinary(row)[-5:-3], *cheap(row)]
+            values = self._call([(text, row) for text in texts])[0]
+            del self.found.problems[known:]  # what else these texts show is told by the hostile ones
+            scored = [value for value in values or () if value is not None]
+            if len(scored) < len(texts):
+                return
+            right, wrong, *rest = scored
+            for text, value in zip(texts[2:], rest, strict=True):
+                # A reward that the answer does not change, such as one of format, owes nothing here.
+                if right > wrong and value >= right:
+                    self._add("cheap", f"pays {value:g}{_for(text)}, as much as for the right answer")
+                    return
 
     def _hostile(self) -> None:
         faults: dict[tuple[str, str], list[str]] = {}
@@ -347,7 +366,7 @@ def _differ(one: Sequence[float | None], other: Sequence[float | None], pairs: l
     return f"{len(one)} and {len(other)} rewards"
 
 
-def _error(error: Exception) -> str:
+def _error(error: BaseException) -> str:
     return f"raises {type(error).__name__}: {_short(error)}"
 
 
@@ -356,5 +375,5 @@ def _for(text: str) -> str:
 
 
 def _short(value: object) -> str:
-    text = str(value) if isinstance(value, Exception) else repr(value)
+    text = str(value) if isinstance(value, BaseException) else repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."

@@ -44,6 +44,7 @@ class ReasonRftFormat(Reward):
     in a weighted sum the verifier of the answer comes first. ``parts``: ``format``, 0 or 1.
     """
 
+    needs_truth = False
     name = "reason-rft-format"
     low = 0.0
     high = 1.0

@@ -69,22 +69,28 @@ def _samples(
     if given is not None and all(isinstance(sample, Sample) for sample in given):
         return list(given)
     own = [truth] if truth is not None else [key for key in TRUTHS if key in columns]
-    if not own or own[0] not in columns:
+    if verifier.needs_truth and (not own or own[0] not in columns):
         wanted = repr(truth) if truth is not None else ", ".join(map(repr, TRUTHS))
         raise DataError(
             f"reward {verifier.name!r} needs the truth in a column {wanted}; there are "
             f"{', '.join(map(repr, sorted(columns))) or 'none'}"
         )
     taken = {key: columns[key] for key in KEYS if key in columns and (truth is None or key not in TRUTHS)}
-    if truth is not None:
+    if truth is not None and truth in columns:
         taken["answer"] = columns[truth]
     for key, column in taken.items():
         if not isinstance(column, Sequence) or isinstance(column, str) or len(column) != n:
             raise DataError(f"column {key!r} is not a list of {n} entries, one a completion")
+    if prompts is not None and len(prompts) != n:
+        raise DataError(f"{len(prompts)} prompts came with {n} completions; there is one a completion")
     if taken.get("question") is None and prompts is not None:
         taken["question"] = [_asked(prompt) for prompt in prompts]
     rows = [{key: column[i] for key, column in taken.items()} for i in range(n)]
-    return [readable(verifier, sample_of(row, f"completion {i} of the batch")) for i, row in enumerate(rows)]
+    needed = verifier.needs_truth
+    return [
+        readable(verifier, sample_of(row, f"completion {i} of the batch", needs_truth=needed))
+        for i, row in enumerate(rows)
+    ]
 
 
 def _asked(prompt: Any) -> str | None:

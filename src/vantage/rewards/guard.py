@@ -37,6 +37,9 @@ from vantage.errors import ConfigError, EngineError
 
 _STARTING = 120.0
 """Seconds for a worker to start and import what a task needs."""
+_TRIES = 3
+"""Workers in a row that may die before they are ready, for example while memory is short."""
+
 _GRACE = 1.0
 """Seconds beyond the limit after which the parent kills a worker that the kernel's timer has not ended."""
 
@@ -215,8 +218,10 @@ class Guard:
                     return None
                 else:
                     self._waiting += 1
-                    self._free.wait()
-                    self._waiting -= 1
+                    try:
+                        self._free.wait()
+                    finally:  # an interrupt may end the wait
+                        self._waiting -= 1
                     continue
                 self._out.add(worker)
                 return worker
@@ -243,6 +248,7 @@ class _Batch:
         self.todo = deque(range(len(items)))
         self.held: set[_Worker] = set()
         self.selector = selectors.DefaultSelector()
+        self.unready = 0  # workers in a row that died before they were ready
 
     def outcomes(self) -> list[Outcome]:
         try:
@@ -310,6 +316,7 @@ class _Batch:
             self.found[worker.index] = Outcome(**{"value": None, **answer})
         elif "error" not in answer:
             worker.tasks.add(worker.loading)
+            self.unready = 0
         elif worker.loading == self.task:
             worker.loading = ""
             raise ConfigError(f"task {self.task!r} cannot be imported: {answer['error']}")
@@ -325,6 +332,9 @@ class _Batch:
         if self.guard._closed:
             raise EngineError("the guard was closed")
         if index is None:
+            self.unready += 1
+            if self.unready < _TRIES:
+                return  # another is started for what is left to do
             how = f"took more than {_STARTING:g} s" if stopped else f"ended with {_cause(code)}"
             raise EngineError(f"a worker for task {self.task!r} {how} before it was ready")
         # Where SIGCHLD is ignored, nobody learns the signal.

@@ -18,7 +18,7 @@ from vantage.samples import Sample
 COLUMNS = ("reward", "correct", "formatted", "parts", "error", "timed_out")
 """What is added to a row."""
 
-_ROWS = 512
+_ROWS = 128
 """Scored together, so that verifiers that work in several processes have enough to do ..."""
 
 _BYTES = 16 << 20
@@ -99,7 +99,7 @@ def score_lines(
 
     A row holds ``completion``, a text or a conversation, and what ``vantage.rewards.rows`` reads. A line that cannot be
     scored has a reward of ``null`` and says why in ``error``; one that is no JSON object becomes the text ``line`` of
-    an object that says so. Blank lines stay blank. A few hundred rows are held at a time.
+    an object that says so. Blank lines stay blank. About a hundred rows are held at a time.
 
     Args:
         lines: with or without their ends.
@@ -133,7 +133,7 @@ def _read(line: bytes, reward: str | None, where: str, prefix: str) -> _Row:
         return row
     try:
         # The constants are NaN and the infinities, which are no JSON.
-        value = json.loads(line.decode("utf-8"), parse_constant=_refuse)
+        value = json.loads(line.decode("utf-8"), parse_constant=_refuse, parse_int=_integer)
     except UnicodeDecodeError as error:
         row.score = f"{where}: not UTF-8 ({error})"
         return row
@@ -155,7 +155,7 @@ def _read(line: bytes, reward: str | None, where: str, prefix: str) -> _Row:
         if "completion" not in value:
             raise DataError(f"{where}: no 'completion', the text that is scored")
         row.text = completion_text(value["completion"])
-        row.sample = readable(row.reward, sample_of(value, where, json=True))
+        row.sample = readable(row.reward, sample_of(value, where, json=True, needs_truth=row.reward.needs_truth))
     except VantageError as error:
         row.score = _told(error, where)
     return row
@@ -221,6 +221,11 @@ def _number(value: Any, row: _Row, part: str) -> float | None:
         where = row.sample.id if row.sample is not None else ""
         raise RewardError(f"row {where!r}: part {part!r} of its score is {value!r}, not a number") from error
     return number if math.isfinite(number) else None
+
+
+def _integer(digits: str) -> int | float:
+    # Python reads no integer of more digits, JSON has no such limit.
+    return int(digits) if len(digits) <= 4300 else float(digits)
 
 
 def _refuse(constant: str) -> None:

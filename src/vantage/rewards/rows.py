@@ -1,9 +1,10 @@
 """Rows to score whose pictures are not at hand: what a file, a column of a data set or a trainer gives of a sample.
 
-A row is a mapping. ``answer`` is the truth; ``truth``, ``solution`` and ``ground_truth`` are read as the same. The rest
-may be left out: ``id``, ``question``, ``image_size`` and ``resized_size`` as [width, height], ``frame`` (what the model
+A row is a mapping. ``answer`` is the truth; without it ``truth``, ``solution`` or ``ground_truth`` is. The rest may be
+left out: ``id``, ``question``, ``image_size`` and ``resized_size`` as [width, height], ``frame`` (what the model
 writes boxes in), ``truth_frame`` (what the truth is written in), ``metadata``. Without ``frame``, predictions are in
-the same numbers as the truth: nothing is converted and no size is needed. Other keys are not looked at.
+the same numbers as the truth: nothing is converted and no size is needed; with it, the truth is in ``pixel`` unless
+``truth_frame`` says otherwise. Other keys are not looked at.
 """
 
 from __future__ import annotations
@@ -42,13 +43,14 @@ class Unpictured(Sample):
         raise DataError(f"row {self.id!r} was given without pictures, so there is no source {name!r}")
 
 
-def sample_of(row: Mapping[str, Any], where: str, *, json: bool = False) -> Sample:
+def sample_of(row: Mapping[str, Any], where: str, *, json: bool = False, needs_truth: bool = True) -> Sample:
     """The sample that a row stands for.
 
     Args:
         row: see the module; ``None`` counts as absent, arrays become lists.
         where: names the row where it has no ``id``, and in errors, for example ``rows.jsonl:12``.
         json: the row was read from JSON, so that no arrays need to be looked for.
+        needs_truth: a row without a truth is an error.
 
     Raises:
         DataError: no truth, two that differ, or a key of the wrong form; names the row and the key.
@@ -57,7 +59,9 @@ def sample_of(row: Mapping[str, Any], where: str, *, json: bool = False) -> Samp
         given = {key: row[key] if json else plain(row[key]) for key in KEYS if row.get(key) is not None}
     except RecursionError as error:
         raise DataError(f"{where}: lists inside lists, too deep to read") from error
-    truth = _one(where, {key: given[key] for key in TRUTHS if key in given})
+    # A data set may keep a worked solution beside the answer.
+    found = {key: given[key] for key in ((TRUTHS[0],) if TRUTHS[0] in given else TRUTHS) if key in given}
+    truth = _one(where, found) if found or needs_truth else None
     metadata = _form(given, "metadata", (dict,), "an object", where) or {}
     for key in GEOMETRY:
         found = {key: given.get(key), f"metadata.{key}": metadata.get(key)}
@@ -67,6 +71,7 @@ def sample_of(row: Mapping[str, Any], where: str, *, json: bool = False) -> Samp
     if metadata.get("frame") is None:
         same = metadata.get("truth_frame", "pixel")
         metadata = {**metadata, "frame": same, "truth_frame": same}
+    metadata = {"truth_frame": "pixel", **metadata}
     row_id = _form(given, "id", (str, int), "a text or an integer", where)
     return Unpictured(
         id=where if row_id is None else str(row_id),

@@ -79,6 +79,13 @@ def ordinary(row: Columns) -> list[str]:
     ]
 
 
+def cheap(row: Columns) -> list[str]:
+    """Completions that say nothing: empty, blank, and laid out around nothing or a single letter of a right text."""
+    truth = next((row[key] for key in TRUTHS if row.get(key) is not None), getattr(row.get("sample"), "truth", ""))
+    answers = ["", " "] + ([truth[0]] if isinstance(truth, str) and len(truth) > 2 and truth[1:].isalpha() else [])
+    return ["", " ", *(f"<think>I look at the picture.</think>\n<answer>{answer}</answer>" for answer in answers)]
+
+
 def hostile() -> Iterator[tuple[str, str]]:
     """Name and text of each, the harmless first; some are a megabyte long."""
     yield "empty", ""

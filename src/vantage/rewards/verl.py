@@ -56,7 +56,7 @@ def compute_score(
     verifier = get(name)
     where = f"{data_source}:{info.get('index', '?')}"
     row = {key: info[key] for key in KEYS if key in info and key not in TRUTHS}
-    sample = readable(verifier, sample_of({**row, "answer": ground_truth}, where))
+    sample = readable(verifier, sample_of({**row, "answer": ground_truth}, where, needs_truth=verifier.needs_truth))
     score = call(verifier, completion_text(solution_str), sample)
     if score.reward is None:
         raise RewardError(

@@ -70,6 +70,7 @@ class Weighted(Reward):
             sorted((weight * getattr(term, "low", -math.inf), weight * getattr(term, "high", math.inf)))
             for weight, term in zip(self.weights.values(), self.terms.values(), strict=True)
         ]
+        self.needs_truth = any(getattr(term, "needs_truth", True) for term in self.terms.values())
         self.low, self.high = sum(low for low, _ in ends), sum(high for _, high in ends)
         self.name = "".join(map(_written, self.weights, self.weights.values(), range(len(self.weights))))
 

@@ -24,7 +24,7 @@ class Outcome:
     """
 
     value: Any = None
-    error: Exception | None = None
+    error: BaseException | None = None
     seconds: float = 0.0
     over: bool = False
 
@@ -46,7 +46,7 @@ def within(seconds: float, function: Callable[[], Any]) -> Outcome:
         try:
             value = function()
             outcome.value = asyncio.run(value) if asyncio.iscoroutine(value) else value
-        except Exception as error:  # noqa: BLE001  it is what was asked for, and is handed on
+        except (Exception, SystemExit) as error:  # noqa: BLE001  it is what was asked for, and is handed on
             outcome.error = error
         outcome.seconds = time.perf_counter() - start
 
