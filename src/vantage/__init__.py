@@ -16,7 +16,7 @@ from vantage.samples import PromptStyle, Sample
 if TYPE_CHECKING:
     from vantage.datasets import load as load_dataset
     from vantage.engines.trl import VantageTrainer
-    from vantage.methods import Dapo, Grpo, Mars
+    from vantage.methods import Dapo, Grpo, Mars, Racro
     from vantage.rewards.contract import check_reward
     from vantage.rewards.function import reward_function
 
@@ -24,6 +24,7 @@ _LAZY = {
     "Dapo": ("vantage.methods", "Dapo"),
     "Grpo": ("vantage.methods", "Grpo"),
     "Mars": ("vantage.methods", "Mars"),
+    "Racro": ("vantage.methods", "Racro"),
     "VantageTrainer": ("vantage.engines.trl", "VantageTrainer"),
     "check_reward": ("vantage.rewards.contract", "check_reward"),
     "load_dataset": ("vantage.datasets", "load"),
@@ -38,6 +39,7 @@ __all__ = [
     "Member",
     "Origin",
     "PromptStyle",
+    "Racro",
     "Sample",
     "Source",
     "VantageError",

@@ -36,6 +36,7 @@ from vantage.methods import grpo
 from vantage.methods.base import Decision, Method, Rewards, Speaker, as_rewards, result_dtype
 from vantage.methods.dapo import Dapo
 from vantage.methods.grpo import Baseline, Grpo, Scale
+from vantage.methods.racro import Racro
 
 
 def advantages(
@@ -110,7 +111,7 @@ class Mars(Method):
     """Settings of MARS."""
 
     name: Literal["mars"] = "mars"
-    base: Annotated[Grpo | Dapo, Field(discriminator="name")] = Grpo()
+    base: Annotated[Grpo | Dapo | Racro, Field(discriminator="name")] = Grpo()
     """The method underneath; its eps is not used."""
     anchors: Literal["greedy", "sampled"] = "greedy"
     """How the single-source answers are decoded; the paper's are greedy."""
