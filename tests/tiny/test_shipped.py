@@ -53,7 +53,7 @@ def test_it_is_what_trainers_expect():
     assert model.config._attn_implementation == "sdpa"
 
 
-@pytest.mark.parametrize("name", worlds.NAMES)
+@pytest.mark.parametrize("name", ["night", "depth"])  # what it was taught
 def test_it_answers_in_form_and_leaves_room_to_improve(name):
     samples = list(worlds.get(name).dataset("test", n=600, mix="hard"))
     scores = [rewards.call(s.reward, text, s) for s, text in zip(samples, answer(samples), strict=True)]

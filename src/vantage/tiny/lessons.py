@@ -19,6 +19,9 @@ from vantage.worlds.canvas import CELLS
 STYLE = PromptStyle(label_sources=True)
 """How the shipped model expects to be asked: each source's name before its picture, then the question."""
 
+CAPTION_STYLE = PromptStyle(label_sources=True, instruction="Describe.")
+"""How the shipped captioner is asked for a caption; asked as ``STYLE`` does, it answers."""
+
 _SHAPES = ("circle", "square", "triangle", "cross")
 KINDS = ("nothing", "person", "poster", "lamp", "bush", *_SHAPES, *(f"glass {shape}" for shape in _SHAPES))
 LEVELS = 7
@@ -57,16 +60,20 @@ class Teacher:
         self._processor = processor
         self._prompts: dict[tuple[str, ...], list[int]] = {}
 
-    def prompt(self, sample: Sample) -> list[int]:
+    def prompt(self, sample: Sample, style: PromptStyle = STYLE) -> list[int]:
         """Prompt ids exactly as ``apply_chat_template`` gives them; they do not depend on the pixels."""
-        key = (sample.question, *sample.sources)
+        key = (style.instruction, sample.question, *sample.sources)
         if key not in self._prompts:
-            messages = STYLE.messages(sample)
+            messages = style.messages(sample)
             encoded = self._processor.apply_chat_template(
                 [messages], tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
             )
             self._prompts[key] = encoded["input_ids"][0].tolist()
         return self._prompts[key]
+
+    def completion(self, text: str) -> list[int]:
+        """Token ids of a completion, end-of-sequence token included."""
+        return [*self._processor.tokenizer(text).input_ids, WORDS.index(EOS)]
 
     def lesson(self, sample: Sample, credulous: bool = False) -> Lesson:
         """A sample with its gold completion and what stands in its cells, from its metadata.
@@ -87,7 +94,7 @@ class Teacher:
             kinds[place], levels[place] = KINDS.index(kind), thing.get("level", 0)
         return Lesson(
             prompt=self.prompt(sample),
-            completion=[*self._processor.tokenizer(worlds.gold(fooled or sample)).input_ids, WORDS.index(EOS)],
+            completion=self.completion(worlds.gold(fooled or sample)),
             pixels=pixels,
             views=tuple(tuple(order.index(slot.source) for slot in view(sample, origin)) for origin in origins),
             enough=enough,

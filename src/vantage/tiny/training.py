@@ -140,7 +140,7 @@ def warm_cosine(step: int, steps: int, warmup: int = 50) -> float:
     return min(1.0, (step + 1) / warmup) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
 
 
-def _learn(
+def learn(
     stage: str,
     steps: int,
     rate: float,
@@ -171,9 +171,10 @@ def teach(
     curriculum: Curriculum,
     seed: int = 0,
     report: Callable[[Progress], None] | None = None,
+    teacher: Teacher | None = None,
 ) -> None:
-    """Train a model in place."""
-    tower, lessons = model.model.vision_tower, Lessons(Teacher(processor), curriculum, seed)
+    """Train a model in place; the teacher is one who wants answers unless given."""
+    tower, lessons = model.model.vision_tower, Lessons(teacher or Teacher(processor), curriculum, seed)
     sight = CellHeads(model.config.vision_config.hidden_size)
     fused = CellHeads(model.config.text_config.hidden_size)
     model.train()
@@ -196,8 +197,8 @@ def teach(
         return loss
 
     rate = curriculum.learning_rate
-    _learn("sight", curriculum.sight_steps, rate, [*tower.parameters(), *sight.parameters()], see, report)
-    _learn("words", curriculum.steps, rate, [*model.parameters(), *fused.parameters()], answer, report)
+    learn("sight", curriculum.sight_steps, rate, [*tower.parameters(), *sight.parameters()], see, report)
+    learn("words", curriculum.steps, rate, [*model.parameters(), *fused.parameters()], answer, report)
     model.eval()
 
 

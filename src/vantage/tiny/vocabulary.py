@@ -25,6 +25,10 @@ poster lamp bush night smoke hot dark decoy glass
 """
 """Words of the worlds' questions, labels and answers, and of what one might say about their scenes."""
 
+CAPTION_TAGS = ("<cap>", "</cap>")
+CAPTIONS = "Describe In which cell lamps posters bushes"
+"""Words of captions and of the questions that they answer."""
+
 WORDS = (
     *SPECIAL,
     *TAGS,
@@ -32,6 +36,8 @@ WORDS = (
     *(f"{column}{row}" for row in range(1, 9) for column in "ABCDEFGH"),
     *"?.,:;!()[]{}+-*/=<>%'\"",
     *ENGLISH.split(),
+    *CAPTION_TAGS,
+    *CAPTIONS.split(),
 )
 
 VOCABULARY_SIZE = 256
@@ -55,7 +61,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     spare = [f"<spare{i}>" for i in range(VOCABULARY_SIZE - len(WORDS))]
     model = Tokenizer(WordLevel({word: i for i, word in enumerate((*WORDS, *spare))}, unk_token=UNKNOWN))
     model.pre_tokenizer = Sequence([WhitespaceSplit(), Split(Regex(r"[^\w]"), "isolated")])
-    model.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    model.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in (*TAGS, *CAPTION_TAGS)])
     return PreTrainedTokenizerFast(
         tokenizer_object=model,
         pad_token=PAD,
