@@ -36,7 +36,7 @@ class Group(TyperGroup):
             if os.environ.get("VANTAGE_DEBUG"):
                 raise
             err.print(Text("error:", "bold red"), end=" ")
-            err.print(str(error), soft_wrap=True)
+            err.print("\n".join([str(error), *getattr(error, "__notes__", [])]), soft_wrap=True)
             raise typer.Exit(1) from None
 
 

@@ -6,12 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from vantage.engines.trl import VantageTrainer
 from vantage.engines.trl.checkpoints import last_complete
 from vantage.engines.trl.logs import trim
+from vantage.errors import EngineError
+from vantage.methods import Grpo
+from vantage.rewards import Reward, Score, registry
 
 MARS_DAPO = """
 threads: 1
@@ -101,6 +107,44 @@ def test_kill_and_resume_equals_an_uninterrupted_run(tmp_path):
     )  # fmt: skip
     assert other.returncode == 1
     assert "trainer.learning_rate: 0.001, now 0.1" in other.stderr
+
+
+def test_a_reward_that_fails_costs_its_step_and_no_other(tmp_path, tiny_folder, night, config, monkeypatch):
+    """The state before the step is saved; resumed from it, the run ends where one without a failure ends."""
+
+    class Flaky(Reward):
+        name, low, high = "flaky", 0.0, 1.0
+        fails_at = calls = 0
+
+        def score(self, completion, sample):
+            raise AssertionError("a batch is scored at once")
+
+        def score_many(self, completions, samples):
+            self.calls += 1
+            if self.calls == self.fails_at:
+                raise EngineError("the reasoner is gone")
+            return [Score(float(len(text) % 3) / 2) for text in completions]
+
+    flaky = Flaky()
+    monkeypatch.setattr(registry, "_loaded", {**registry._loaded, "flaky": flaky})
+    rows = [replace(night[i], reward="flaky") for i in range(16)]
+
+    def trainer(folder):
+        torch.manual_seed(0)
+        args = config(output_dir=str(tmp_path / folder), max_steps=5, save_strategy="steps", save_steps=100, seed=1)
+        return VantageTrainer(str(tiny_folder), Grpo(), args, train_dataset=rows, parity="skip")
+
+    whole = trainer("whole")
+    whole.train()
+    flaky.calls, flaky.fails_at = 0, 4
+    with pytest.raises(EngineError, match="the reasoner is gone") as caught:
+        trainer("failed").train()
+    assert f"the state after step 3 is saved in {tmp_path / 'failed' / 'checkpoint-3'}" in caught.value.__notes__[0]
+    resumed = trainer("failed")
+    resumed.train(resume_from_checkpoint=str(last_complete(tmp_path / "failed")))
+    assert resumed.state.global_step == 5
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(weight, resumed.model.state_dict()[name]), name
 
 
 def test_a_checkpoint_cut_short_is_passed_over(tmp_path):

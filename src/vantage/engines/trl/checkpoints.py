@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
 
 from vantage.errors import CheckpointError
 
@@ -59,6 +63,43 @@ def save_whole(folder: Path, step: int, accelerator: Accelerator) -> Iterator[No
         raise CheckpointError(
             f"could not write {target} ({free:.0f} MiB free): {error}; what was begun is removed, {left}"
         ) from error
+
+
+@contextmanager
+def kept_on_failure(trainer: Any) -> Iterator[None]:
+    """Roll out inside; if that fails, save the state from before, so that a resumed run begins this step anew.
+
+    A reward whose endpoint is gone then costs the step, not the hours before it. In one process only: others of a
+    distributed run would wait for one that fails alone.
+    """
+    before = _random_states()
+    try:
+        yield
+    except Exception as error:
+        step, folder = trainer.state.global_step, Path(trainer.args.output_dir)
+        if trainer.accelerator.num_processes == 1 and step > 0 and trainer.args.save_strategy != "no":
+            if not complete(folder / f"checkpoint-{step}"):
+                _set_random_states(before)
+                trainer._save_checkpoint(trainer.model, trial=None)
+            error.add_note(
+                f"the state after step {step} is saved in {folder / f'checkpoint-{step}'}; resume from there"
+            )
+        raise
+
+
+def _random_states() -> tuple[Any, ...]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    # The library's own checkpoints hold the same four.
+    return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda  # noqa: NPY002
+
+
+def _set_random_states(states: tuple[Any, ...]) -> None:
+    python, numpy, cpu, cuda = states
+    random.setstate(python)
+    np.random.set_state(numpy)  # noqa: NPY002
+    torch.set_rng_state(cpu)
+    if cuda:
+        torch.cuda.set_rng_state_all(cuda)
 
 
 def require_space(folder: Path, parameter_bytes: int, trainable_bytes: int) -> None:

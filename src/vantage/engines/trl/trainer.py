@@ -25,7 +25,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from datasets import Dataset
 from vantage.engines.trl import settings
-from vantage.engines.trl.checkpoints import save_whole
+from vantage.engines.trl.checkpoints import kept_on_failure, save_whole
 from vantage.engines.trl.clock import PHASES, Clock, time_vision
 from vantage.engines.trl.logs import RolloutLog
 from vantage.engines.trl.parity import ParityCheck
@@ -166,7 +166,8 @@ class VantageTrainer(GRPOTrainer):
         if not self.model.training:
             return self._evaluate_batch(inputs)
         size = self.num_generations
-        collected = self._phase.collect([int(item["row"]) for item in inputs[::size]])
+        with kept_on_failure(self):
+            collected = self._phase.collect([int(item["row"]) for item in inputs[::size]])
         output = self.enter(collected)
         rollout = collected.rollout
         chosen = torch.tensor(rollout.trained_columns(size), device=rollout.advantages.device)
