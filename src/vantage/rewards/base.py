@@ -13,6 +13,25 @@ from typing import Any
 from vantage.samples import Sample
 
 
+class Completion(str):
+    """A completion's text that knows whether it was spoken to its end; a plain text counts as finished.
+
+    Attributes:
+        finished: false where the length limit cut it off.
+    """
+
+    finished: bool = True
+
+    def __new__(cls, text: str, finished: bool = True) -> Completion:
+        """The text as it is."""
+        made = super().__new__(cls, text)
+        made.finished = finished
+        return made
+
+    def __reduce__(self) -> tuple[type[Completion], tuple[str, bool]]:
+        return Completion, (str(self), self.finished)
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """What a verifier made of one completion.
