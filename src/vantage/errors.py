@@ -34,3 +34,17 @@ class EngineError(VantageError, RuntimeError):
 
 class CheckpointError(VantageError, OSError):
     """A checkpoint could not be written or read; earlier ones are intact."""
+
+
+class EndpointError(VantageError, ConnectionError):
+    """A model server gave no usable answer, after all retries or because asking again is no use."""
+
+
+class BudgetError(VantageError, RuntimeError):
+    """What a run may spend on model servers is spent; what was paid for is kept.
+
+    Attributes:
+        replies: where several conversations were asked, what had come for each by then; ``None`` where nothing had.
+    """
+
+    replies: tuple[object, ...] = ()

@@ -1,0 +1,117 @@
+"""From what an OpenAI-compatible server sends to a reply, or to words that say what came instead."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vantage.endpoints.base import Refusal, Reply
+from vantage.errors import EndpointError
+
+_SHOWN = 240
+_CUT = ("length", "max_tokens")
+_KEY = re.compile(r"\b(?:(?:sk|pk|rk|hf|gsk|xai|key)[-_][\w*.\-]{6,}|AIza[\w\-]{6,}|[Bb]earer +[^\s\"',}]+)")
+
+
+def clean(text: str, key: str | None) -> str:
+    """A text that came from a server on one line, shortened, and without the key or what looks like one."""
+    if key:
+        text = text.replace(key, "***")
+    text = _KEY.sub("***", " ".join(text[: 20 * _SHOWN].split()))
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + f"... ({len(text)} characters)"
+
+
+def decode(body: bytes, kind: str) -> Mapping[str, Any]:
+    """The JSON object in a body.
+
+    Args:
+        body: as it came.
+        kind: its content type.
+
+    Raises:
+        EndpointError: it is something else; shows its beginning.
+    """
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        shown = body[: 20 * _SHOWN].decode("utf-8", "replace")
+        what = "an empty body" if not body.strip() else f"{kind or 'no content type'}: {shown}"
+        raise EndpointError(f"no JSON came ({type(error).__name__}), but {what}") from None
+    if not isinstance(found, dict):
+        raise EndpointError(f"a JSON object was expected, and {shape(found)} came")
+    return found
+
+
+def shape(value: object) -> str:
+    """A JSON value in a few words."""
+    try:
+        return json.dumps(value)[:_SHOWN]
+    except (ValueError, TypeError, RecursionError):
+        return type(value).__name__
+
+
+def message(body: object) -> str:
+    """What a server's error body says: its message, else the body as it is."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(error, dict):
+        for name in ("message", "detail"):
+            if isinstance(error.get(name), str):
+                return str(error[name])
+    return error if isinstance(error, str) else shape(error)
+
+
+def read(found: Mapping[str, Any]) -> Reply:
+    """The reply in a chat completion.
+
+    Raises:
+        Refusal: the server holds the reply back.
+        EndpointError: there is none.
+    """
+    if found.get("error"):
+        raise EndpointError(f"an error came with status 200: {message(dict(found))}")
+    choices = found.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise EndpointError(f"no reply: 'choices' is {shape(choices)}")
+    choice = choices[0]
+    content = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(content, dict):
+        raise EndpointError(f"no reply: the first choice is {shape(choice)}")
+    reason = choice.get("finish_reason")
+    return finish(found, content.get("content"), reason, content.get("refusal"))
+
+
+def finish(found: Mapping[str, Any], content: object, reason: object, refused: object = None) -> Reply:
+    """A reply from its parts; raises as ``read``."""
+    if reason == "content_filter" or (isinstance(refused, str) and refused and not content):
+        refusal = Refusal(f"the server holds the reply back: {refused or reason}")
+        refusal.charged = True
+        raise refusal
+    if isinstance(content, list):
+        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    if content is None and reason in _CUT:
+        content = ""  # a model that reasons aside was cut before it said anything
+    if not isinstance(content, str):
+        raise EndpointError(f"no reply: 'content' is {shape(content)} (finish_reason {shape(reason)})")
+    usage = found.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    return Reply(
+        text=content,
+        finished=reason not in _CUT,
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        model=str(found.get("model") or ""),
+    )
+
+
+def same_model(asked: str, came: str) -> bool:
+    """Whether a server's name for a model is a name for the one asked for: servers add versions and paths."""
+    asked, came = asked.lower(), came.lower()
+    last = asked.rstrip("/").rsplit("/", 1)[-1]
+    return not came or came.startswith((asked, last)) or came.endswith("/" + last) or f"/{last}@" in came
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else 0

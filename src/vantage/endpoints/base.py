@@ -1,0 +1,478 @@
+"""What every endpoint does: look into the cache, stay within the budget, ask, ask again, keep the reply.
+
+How one question is put is the part of ``client.py``, ``local.py`` and ``function.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+from vantage.endpoints import loop, retry
+from vantage.endpoints.budget import Ledger, Usage
+from vantage.endpoints.cache import Cache, digest
+from vantage.endpoints.messages import Message, has_pictures, identity, most_tokens, prepare
+from vantage.endpoints.settings import EndpointSettings
+from vantage.errors import BudgetError, EndpointError
+
+_VERSION = 1
+"""Of what a key is made of; a new one makes every kept reply unknown."""
+
+Conversation = Sequence[Mapping[str, Any]]
+Emit = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model said.
+
+    Attributes:
+        text: the reply.
+        finished: whether it ended by itself; ``False`` where the length limit cut it.
+        prompt_tokens, completion_tokens: as the server counted them; 0 where it did not.
+        model: the model's name as the server gives it.
+        cached: whether it cost nothing: from the cache, or shared with an equal request under way.
+        seconds: from asking to having it, waiting included.
+    """
+
+    text: str
+    finished: bool = True
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    model: str = ""
+    cached: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What an endpoint did so far.
+
+    Attributes:
+        calls: requests sent, retries included.
+        cached: replies that cost nothing.
+        retries: tries after the first.
+        failures: questions without a reply.
+        prompt_tokens, completion_tokens: as servers counted them; of requests whose fate is unknown, the most that
+            they can have been.
+        cost: money, where prices are given.
+        seconds: of requests, added up over those under way at once.
+    """
+
+    calls: int = 0
+    cached: int = 0
+    retries: int = 0
+    failures: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+
+
+class Refusal(EndpointError):
+    """The server answered, and will not serve this question: asking again is no use.
+
+    Attributes:
+        charged: whether it may have charged for its answer all the same.
+    """
+
+    charged: bool = False
+
+
+class Again(Exception):
+    """A try that failed and may be repeated.
+
+    Args:
+        error: what came.
+        wait: seconds that the server asked for.
+        charged: whether the server may have answered, and charged for it.
+    """
+
+    def __init__(self, error: str, wait: float | None = None, charged: bool = False) -> None:
+        super().__init__(error)
+        self.error, self.wait, self.charged = error, wait, charged
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question as it is put.
+
+    Attributes:
+        messages: prepared.
+        key: hash of everything that decides the reply.
+        seed: of a sampled reply; ``None`` where there is none.
+    """
+
+    messages: list[Message] = field(repr=False)
+    key: str
+    seed: int | None
+
+
+@dataclass
+class _Flight:
+    """A question under way, and how many wait for it."""
+
+    task: asyncio.Task[Reply] = field(init=False)
+    waiting: int = 0
+    sent: bool = False
+
+
+class _Here:
+    """What belongs to the loop of one process."""
+
+    def __init__(self, of: asyncio.AbstractEventLoop, width: int) -> None:
+        self.loop = of
+        self.slots = asyncio.Semaphore(width)
+        self.naming = asyncio.Lock()
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="vantage-endpoint")
+        self.flights: dict[str, _Flight] = {}
+
+
+class Endpoint(ABC):
+    """A model that is asked questions, wherever it runs.
+
+    It may be asked from plain code, from running event loops and from several threads at once.
+
+    Attributes:
+        name: how tables and logs call it.
+        settings: what it was told.
+    """
+
+    def __init__(self, name: str, settings: EndpointSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self._cache = Cache(settings.cache) if settings.cache is not None else None
+        self._ledger = Ledger(settings.budget)
+        self._counts: Counter[str] = Counter()
+        self._seconds = 0.0
+        self._state: _Here | None = None
+
+    async def ask(self, messages: Conversation, *, sample: int = 0) -> Reply:
+        """Ask one question.
+
+        Args:
+            messages: dicts with ``role`` and ``content``, a text or a list of parts.
+            sample: which of several sampled replies to the same question; no part where temperature is 0.
+
+        Raises:
+            EndpointError: no usable reply; says what came. A ``Refusal`` where asking again is no use.
+            BudgetError: the budget is spent.
+            DataError: messages of another form.
+        """
+        return await loop.run(self._ask(messages, sample))
+
+    def ask_sync(self, messages: Conversation, *, sample: int = 0) -> Reply:
+        """As ``ask``, from plain code, also where an event loop runs."""
+        return loop.run_sync(self._ask(messages, sample))
+
+    async def ask_many(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        samples: Sequence[int] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Reply | EndpointError]:
+        """Ask many questions at once; order is kept, and a failure is a value in its place.
+
+        Args:
+            conversations: the questions.
+            samples: as ``sample`` of ``ask``; by default equal questions are numbered 0, 1, 2, ...
+            progress: told how many of how many are done, in a thread of the endpoints.
+
+        Raises:
+            BudgetError: the budget is spent; what was under way has been kept, and stands in the error's ``replies``.
+            DataError: messages of another form.
+        """
+        return await loop.run(self._ask_many(conversations, samples, progress))
+
+    def ask_many_sync(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        samples: Sequence[int] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Reply | EndpointError]:
+        """As ``ask_many``, from plain code, also where an event loop runs."""
+        return loop.run_sync(self._ask_many(conversations, samples, progress))
+
+    def stream(self, messages: Conversation, *, sample: int = 0) -> AsyncIterator[str]:
+        """Pieces of a reply as they come; a kept reply comes at once, and a whole one is kept.
+
+        Raises (when it is read): as ``ask``; also where the reply breaks off.
+        """
+        return loop.stream(lambda emit: self._stream(messages, sample, emit))
+
+    def check(self) -> None:
+        """Find out whether it can be asked, before work that depends on it.
+
+        Raises:
+            EndpointError: the server cannot be reached or does not serve the model.
+            CacheError: the file of replies cannot be used.
+        """
+        if self._cache is not None:
+            len(self._cache)
+        loop.run_sync(self._ready())
+
+    @property
+    def stats(self) -> Stats:
+        """What was done so far."""
+        ledger, counts = self._ledger, self._counts
+        return Stats(
+            calls=ledger.calls,
+            cached=counts["cached"],
+            retries=counts["retries"],
+            failures=counts["failures"],
+            prompt_tokens=ledger.prompt_tokens,
+            completion_tokens=ledger.completion_tokens,
+            cost=ledger.cost,
+            seconds=self._seconds,
+        )
+
+    def close(self) -> None:
+        """Stop what is under way and let go of connections; a later question opens them again."""
+        if self._state is not None and self._state.loop is loop.shared():
+            loop.run_sync(self._close())
+        self._state = None
+        if self._cache is not None:
+            self._cache.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    # What the kinds of endpoint differ in.
+
+    @abstractmethod
+    async def _call(self, request: Request, emit: Emit | None) -> Reply:
+        """Put a question once, on the shared loop; with ``emit``, hand over pieces as they come.
+
+        Raises:
+            EndpointError: no usable reply.
+            Again: no usable reply this time.
+        """
+
+    async def _ready(self) -> None:
+        """Whatever must be known before the first question."""
+
+    def _identity(self) -> dict[str, Any]:
+        """What beside messages and sampling decides the reply; never where the server is."""
+        return {"model": self.settings.model}
+
+    def _width(self) -> int:
+        """Questions under way at once."""
+        return self.settings.concurrency
+
+    async def _close(self) -> None:
+        flights = list(self._here().flights.values())
+        for flight in flights:
+            flight.task.cancel()
+        await asyncio.gather(*(flight.task for flight in flights), return_exceptions=True)
+        self._here().thread.shutdown(wait=False)
+
+    # The way of a question, on the shared loop.
+
+    def _here(self) -> _Here:
+        here = asyncio.get_running_loop()
+        if self._state is None or self._state.loop is not here:
+            self._state = _Here(here, self._width())
+            self._ledger.move()
+        return self._state
+
+    async def _ask_many(
+        self,
+        conversations: Sequence[Conversation],
+        samples: Sequence[int] | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> list[Reply | EndpointError]:
+        replies: list[Reply | EndpointError | None] = [None] * len(conversations)
+        numbers = _numbered(conversations) if samples is None else samples
+        todo = enumerate(zip(conversations, numbers, strict=True))
+        fault: list[Exception] = []
+        done = 0
+
+        async def work() -> None:
+            nonlocal done
+            for place, (messages, sample) in todo:
+                try:
+                    replies[place] = await self._ask(messages, sample)
+                except EndpointError as error:
+                    replies[place] = error
+                except Exception as error:  # noqa: BLE001 - raised below, when the others have ended what they are at
+                    fault.append(error)
+                if fault:
+                    return
+                done += 1
+                if progress is not None:
+                    progress(done, len(replies))
+
+        await asyncio.gather(*(work() for _ in range(min(2 * self._width(), len(replies)))))
+        if fault:
+            if isinstance(fault[0], BudgetError):
+                fault[0].replies = tuple(replies)
+            raise fault[0]
+        return [reply for reply in replies if reply is not None]
+
+    async def _ask(self, messages: Conversation, sample: int) -> Reply:
+        start = time.perf_counter()
+        request = await self._request(messages, sample)
+        kept = self._kept(request)
+        if kept is not None:
+            return replace(kept, seconds=time.perf_counter() - start)
+        flights = self._here().flights
+        flight = flights.get(request.key)
+        first = flight is None
+        if flight is None:
+            flight = flights[request.key] = _Flight()
+            flight.task = asyncio.create_task(self._fly(request, flight))
+            flight.task.add_done_callback(lambda task: _landed(flights, request.key, task))
+        flight.waiting += 1
+        try:
+            # Others may wait for the same reply, and one that was sent is paid for: a caller who leaves stops neither.
+            reply = await asyncio.shield(flight.task)
+        except asyncio.CancelledError:
+            if flight.task.cancelled():
+                raise EndpointError(f"{self.name}: closed while the question was under way") from None
+            raise
+        finally:
+            flight.waiting -= 1
+            if flight.waiting == 0 and not flight.sent and not flight.task.done():
+                flight.task.cancel()
+                flights.pop(request.key, None)
+        if not first:
+            self._counts["cached"] += 1
+        return replace(reply, cached=not first, seconds=time.perf_counter() - start)
+
+    async def _stream(self, messages: Conversation, sample: int, emit: Emit) -> None:
+        request = await self._request(messages, sample)
+        kept = self._kept(request)
+        if kept is not None:
+            emit(kept.text)
+            return
+        async with self._here().slots:
+            await self._tries(request, emit)
+
+    async def _request(self, messages: Conversation, sample: int) -> Request:
+        await self._ready()
+        # Pictures are read and encoded; other questions go on meanwhile.
+        prepared = await asyncio.to_thread(prepare, messages) if has_pictures(messages) else prepare(messages)
+        settings = self.settings
+        sampled = settings.temperature > 0
+        key = digest(
+            {
+                "version": _VERSION,
+                **self._identity(),
+                "messages": identity(prepared),
+                "max_tokens": settings.max_tokens,
+                "temperature": settings.temperature,
+                "top_p": settings.top_p,
+                "seed": settings.seed if sampled else None,
+                "extra": settings.extra,
+                "sample": sample if sampled else None,
+            }
+        )
+        seed = int(digest([settings.seed, key])[:8], 16) >> 1 if sampled and settings.seed is not None else None
+        return Request(prepared, key, seed)
+
+    def _kept(self, request: Request) -> Reply | None:
+        found = self._cache.get(request.key) if self._cache is not None else None
+        if found is None:
+            return None
+        self._counts["cached"] += 1
+        return Reply(**found, cached=True)
+
+    async def _fly(self, request: Request, flight: _Flight) -> Reply:
+        async with self._here().slots:
+            flight.sent = True
+            return await self._tries(request, None)
+
+    async def _tries(self, request: Request, emit: Emit | None) -> Reply:
+        """Ask until there is a reply, and keep it."""
+        settings = self.settings
+        told = False
+
+        def tell(text: str) -> None:
+            nonlocal told
+            told = True
+            if emit is not None:
+                emit(text)
+
+        error = ""
+        tries = 0
+        try:
+            while True:
+                tries += 1
+                try:
+                    reply = await self._paid(request, tell if emit is not None else None)
+                    break
+                except Again as trouble:
+                    error = trouble.error
+                    # Pieces that were handed over cannot be taken back.
+                    if tries > settings.retries or told:
+                        raise EndpointError(f"{self.name}: {error}{_after(tries)}") from None
+                    seconds = retry.wait(tries - 1, settings.backoff, f"{settings.seed}:{request.key}", trouble.wait)
+                self._counts["retries"] += 1
+                await asyncio.sleep(seconds)
+        except EndpointError:
+            self._counts["failures"] += 1
+            raise
+        except BudgetError as refused:
+            raise BudgetError(f"{self.name}: {refused}" + (f"; the last try: {error}" if error else "")) from None
+        if self._cache is not None:
+            kept = {key: value for key, value in asdict(reply).items() if key not in ("cached", "seconds")}
+            self._cache.put(request.key, kept, reply.model)
+        return reply
+
+    async def _paid(self, request: Request, emit: Emit | None) -> Reply:
+        """One try, within the budget."""
+        counts = self.settings.budget.counts_tokens
+        most = Usage(most_tokens(request.messages), self.settings.max_tokens) if counts else Usage()
+        await self._ledger.reserve(most)
+        start = time.perf_counter()
+        # Whatever ends a try without saying what it cost may have cost the most.
+        used = most
+        try:
+            reply = await self._call(request, emit)
+            told = reply.prompt_tokens or reply.completion_tokens
+            used = Usage(reply.prompt_tokens, reply.completion_tokens) if told else most
+            return reply
+        except (Again, Refusal) as trouble:
+            if not trouble.charged:
+                used = Usage()
+            raise
+        finally:
+            self._seconds += time.perf_counter() - start
+            self._ledger.settle(most, used)
+
+
+def _numbered(conversations: Sequence[Conversation]) -> list[int]:
+    """For each conversation, how many equal ones stand before it."""
+    seen: Counter[str] = Counter()
+    numbers = []
+    for messages in conversations:
+        text = repr(messages)
+        numbers.append(seen[text])
+        seen[text] += 1
+    return numbers
+
+
+def _landed(flights: dict[str, _Flight], key: str, task: asyncio.Task[Reply]) -> None:
+    if key in flights and flights[key].task is task:
+        del flights[key]
+    with contextlib.suppress(asyncio.CancelledError):
+        task.exception()  # whoever waited has it; asyncio logs what nobody asked for
+
+
+def _after(tries: int) -> str:
+    return f" (tried {tries} times)" if tries > 1 else ""

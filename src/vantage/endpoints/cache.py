@@ -1,0 +1,148 @@
+"""Replies on disk, found by the hash of what was asked.
+
+One SQLite file. Several processes and threads may use it at once. Its log is written ahead (WAL), so that a killed
+process leaves whole replies only. ``synchronous=NORMAL``: after a power failure the last replies may be missing, and
+are asked for again, but the file is sound.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vantage.errors import VantageError
+
+_APPLICATION = 0x56545245
+"""Says in the file's header whose it is."""
+_VERSION = 1
+_BUSY_SECONDS = 60.0
+_CHECKED_BYTES = 256 * 2**20
+"""Larger files are not read through when they are opened; every reply carries a hash of its own."""
+
+
+class CacheError(VantageError, OSError):
+    """A file of replies that cannot be used; it is left as it is."""
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of a JSON value in one canonical form."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+class Cache:
+    """Replies by key.
+
+    Args:
+        path: the file; made if missing.
+
+    Raises (by every method):
+        CacheError: the file is damaged, is something else, or stays locked; it is never replaced.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock = threading.RLock()
+        self._open: tuple[int, sqlite3.Connection] | None = None
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The reply kept under a key; ``None`` where there is none."""
+        with self._database() as database:
+            row = database.execute("SELECT reply, hash FROM replies WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        text, kept = row
+        if _hash(key, text) != kept:
+            raise CacheError(f"{self.path}: the reply {key[:12]} is damaged; {_ADVICE}")
+        value: dict[str, Any] = json.loads(text)
+        return value
+
+    def put(self, key: str, reply: dict[str, Any], model: str = "") -> None:
+        """Keep a reply; one that stands already stays, so that all who ask see the same."""
+        text = json.dumps(reply, allow_nan=False)
+        row = (key, model, text, _hash(key, text), time.time())
+        with self._database() as database:
+            database.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
+
+    def __len__(self) -> int:
+        with self._database() as database:
+            return int(database.execute("SELECT COUNT(*) FROM replies").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._lock:
+            if self._open is not None and self._open[0] == os.getpid():
+                self._open[1].close()
+            self._open = None
+
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                # SQLite forbids to carry a connection into a forked process.
+                if self._open is None or self._open[0] != os.getpid():
+                    self._open = (os.getpid(), self._connect())
+                yield self._open[1]
+            except sqlite3.OperationalError as error:
+                raise CacheError(f"{self.path}: the file of replies cannot be used ({error})") from error
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                raise CacheError(f"{self.path}: no sound file of replies ({error}); {_ADVICE}") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        if self.path.is_dir():
+            raise CacheError(f"{self.path}: a folder; a cache is a file, such as {self.path / 'replies.sqlite'}")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CacheError(f"{self.path}: its folder cannot be made ({error})") from error
+        database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        # One at a time, so that a second process does not see a file half made.
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            tables = database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+            application = database.execute("PRAGMA application_id").fetchone()[0]
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            if tables == 0 and application == 0:
+                database.execute(
+                    "CREATE TABLE replies (key TEXT PRIMARY KEY, model TEXT NOT NULL, reply TEXT NOT NULL, "
+                    "hash TEXT NOT NULL, made REAL NOT NULL) WITHOUT ROWID"
+                )
+                database.execute(f"PRAGMA application_id = {_APPLICATION}")
+                database.execute(f"PRAGMA user_version = {_VERSION}")
+            elif application != _APPLICATION:
+                raise CacheError(f"{self.path}: a database of something else, no file of replies; name another file")
+            elif version != _VERSION:
+                raise CacheError(f"{self.path}: written by another version of Vantage ({version}, not {_VERSION})")
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+        database.execute("COMMIT")
+        if self.path.stat().st_size <= _CHECKED_BYTES:
+            found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise CacheError(f"{self.path}: no sound file of replies ({found}); {_ADVICE}")
+
+
+_ADVICE = "restore it from a copy, or move it away to start anew"
+
+
+def _hash(key: str, text: str) -> str:
+    return hashlib.sha256(f"{key}\n{text}".encode()).hexdigest()

@@ -1,0 +1,236 @@
+"""OpenAI-compatible servers: vLLM, SGLang, Ollama, ``transformers serve``, hosted ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+import openai
+
+from vantage.endpoints import answers, loop
+from vantage.endpoints.base import Again, Emit, Endpoint, Refusal, Reply, Request
+from vantage.endpoints.retry import retry_after
+from vantage.endpoints.settings import EndpointSettings
+from vantage.errors import ConfigError, EndpointError
+
+_AGAIN = {408, 409, 429}
+_HINTS = {
+    401: "; is the key in the environment variable {key_env!r}?{unsent}",
+    403: "; may the key in the environment variable {key_env!r} use this model?{unsent}",
+    404: "; does the URL end as the server's API does, mostly in /v1, and does it serve this model?",
+}
+
+
+class ServerEndpoint(Endpoint):
+    """A model behind an OpenAI-compatible server.
+
+    The key is read from the environment when the connection is opened. It is no part of this object's text, of errors,
+    or of what is kept on disk.
+
+    Raises:
+        ConfigError: settings without a URL.
+    """
+
+    def __init__(self, settings: EndpointSettings) -> None:
+        if settings.url is None:
+            raise ConfigError("a server needs its url, such as http://127.0.0.1:8000/v1")
+        super().__init__(settings.model or settings.url, settings)
+        self._model = settings.model
+        self._client: tuple[asyncio.AbstractEventLoop, openai.AsyncOpenAI] | None = None
+
+    async def models(self) -> list[str]:
+        """Names of the models that the server lists.
+
+        Raises:
+            EndpointError: it gives no list; says what came.
+        """
+        return await loop.run(self._models())
+
+    def check(self) -> None:  # noqa: D102 - as the base
+        super().check()
+        try:
+            listed = loop.run_sync(self._models())
+        except Refusal:
+            return  # not every server has a list; a wrong name is then found by the first question
+        if self._model is not None and not any(answers.same_model(self._model, name) for name in listed):
+            raise Refusal(f"{self.name}: {self.settings.url} does not list this model; it lists {_some(listed)}")
+
+    async def _ready(self) -> None:
+        if self._model is not None:
+            return
+        async with self._here().naming:  # the first question finds the name, the others wait for it
+            if self._model is None:
+                listed = await self._models()
+                if len(listed) != 1:
+                    raise Refusal(
+                        f"{self.settings.url}: name the model, as in {self.settings.url}#name; it lists {_some(listed)}"
+                    )
+                self._model = self.name = listed[0]
+
+    def _identity(self) -> dict[str, Any]:
+        return {"model": self._model}
+
+    async def _call(self, request: Request, emit: Emit | None) -> Reply:
+        body = self._body(request, stream=emit is not None)
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                reply = await (self._whole(body) if emit is None else self._pieces(body, emit))
+        except TimeoutError:
+            raise Again(f"no reply in {self.settings.timeout:g} seconds", charged=True) from None
+        except openai.OpenAIError as error:
+            raise self._trouble(error) from None
+        except EndpointError as error:
+            raise self._named(error) from None
+        if self.settings.check_model and not answers.same_model(str(self._model), reply.model):
+            raise EndpointError(
+                f"{self.name}: the reply is by {self._cleaned(reply.model)!r}; if that is the model asked for, set "
+                "check_model to false"
+            )
+        return reply
+
+    def _body(self, request: Request, stream: bool) -> bytes:
+        settings = self.settings
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": request.messages,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+        }
+        if "max_completion_tokens" not in settings.extra:  # the name that some hosted models insist on
+            body["max_tokens"] = settings.max_tokens
+        if request.seed is not None:
+            body["seed"] = request.seed
+        if stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        return json.dumps(body | settings.extra).encode("ascii")
+
+    async def _whole(self, body: bytes) -> Reply:
+        response = await self._connection().post(
+            "/chat/completions", content=body, options={"headers": _JSON}, cast_to=httpx2.Response
+        )
+        return answers.read(answers.decode(response.content, response.headers.get("content-type", "")))
+
+    async def _pieces(self, body: bytes, emit: Emit) -> Reply:
+        stream = await self._connection().post(
+            "/chat/completions",
+            content=body,
+            options={"headers": _JSON},
+            cast_to=object,
+            stream=True,
+            stream_cls=openai.AsyncStream[object],
+        )
+        text: list[str] = []
+        refused: list[str] = []
+        seen: dict[str, Any] = {}
+        reason: object = None
+        try:
+            async for event in stream:
+                if not isinstance(event, Mapping):
+                    raise EndpointError(f"a JSON object was expected, and {answers.shape(event)} came")
+                seen |= {key: event[key] for key in ("model", "usage") if event.get(key)}
+                for choice in event.get("choices") or []:
+                    reason = choice.get("finish_reason") or reason
+                    delta = choice.get("delta") or {}
+                    refused.append(delta.get("refusal") or "")
+                    if delta.get("content"):
+                        text.append(delta["content"])
+                        emit(text[-1])
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise EndpointError(f"an event of the stream cannot be read ({type(error).__name__}: {error})") from None
+        finally:
+            await stream.close()
+        if reason is None:
+            raise Again(f"the stream broke off after {len(''.join(text))} characters", charged=True)
+        return answers.finish(seen, "".join(text), reason, "".join(refused))
+
+    async def _models(self) -> list[str]:
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                response = await self._connection().get("/models", cast_to=httpx2.Response)
+            found = answers.decode(response.content, response.headers.get("content-type", ""))
+        except TimeoutError:
+            raise EndpointError(
+                f"{self.settings.url}: no list of models in {self.settings.timeout:g} seconds"
+            ) from None
+        except openai.OpenAIError as error:
+            trouble = self._trouble(error)
+            raise EndpointError(f"{self.settings.url}: {trouble}") if isinstance(trouble, Again) else trouble from None
+        except EndpointError as error:
+            raise self._named(error) from None
+        listed = found.get("data")
+        if not isinstance(listed, list):
+            raise Refusal(f"{self.settings.url}: no list of models came, but {self._cleaned(answers.shape(found))}")
+        return [str(entry["id"]) for entry in listed if isinstance(entry, dict) and "id" in entry]
+
+    def _trouble(self, error: openai.OpenAIError) -> Exception:
+        """What a failed request means; never shows the request itself, whose headers hold the key."""
+        if isinstance(error, openai.APIStatusError):
+            status = error.status_code
+            if error.body is None or isinstance(error.body, str):
+                kind = error.response.headers.get("content-type", "no content type")
+                said = f"{kind}: {error.response.text}" if error.response.content else "an empty body"
+            else:
+                said = answers.message(error.body)
+            text = f"status {status}: {self._cleaned(said)}"
+            if status in _AGAIN or status >= 500:
+                return Again(text, retry_after(error.response.headers.get("retry-after")))
+            unsent = "" if self.settings.sends_key else " It is not sent over plain http unless key_env names it."
+            hint = _HINTS.get(status, "").format(key_env=self.settings.key_env, unsent=unsent)
+            return Refusal(f"{self.name}: {text}{hint}")
+        if isinstance(error, openai.APIConnectionError):
+            cause = error.__cause__ or error
+            # Where there was no connection nothing was answered.
+            lost = not isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
+            said = self._cleaned(str(cause)) or type(cause).__name__
+            what = "the connection was lost" if lost else f"{self.settings.url} cannot be reached"
+            return Again(f"{what} ({said})", charged=lost)
+        return EndpointError(f"{self.name}: {type(error).__name__}: {self._cleaned(str(error))}")
+
+    def _named(self, error: EndpointError) -> EndpointError:
+        shown = type(error)(f"{self.name}: {self._cleaned(str(error))}")
+        if isinstance(error, Refusal) and isinstance(shown, Refusal):
+            shown.charged = error.charged
+        return shown
+
+    def _cleaned(self, text: str) -> str:
+        return answers.clean(text, self._key())
+
+    def _key(self) -> str | None:
+        return os.environ.get(self.settings.key_env) or None
+
+    def _connection(self) -> openai.AsyncOpenAI:
+        here = asyncio.get_running_loop()
+        if self._client is None or self._client[0] is not here:
+            settings = self.settings
+            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=settings.concurrency)
+            client = openai.AsyncOpenAI(
+                base_url=settings.url,
+                # The client insists on one, and servers without keys do not look at it.
+                api_key=(self._key() if settings.sends_key else None) or "none",
+                max_retries=0,
+                timeout=settings.timeout,
+                # A proxy of the environment cannot reach a server on this machine; a redirect may lead anywhere.
+                http_client=openai.DefaultAsyncHttpxClient(
+                    trust_env=not settings.loopback, follow_redirects=False, limits=limits
+                ),
+            )
+            self._client = (here, client)
+        return self._client[1]
+
+    async def _close(self) -> None:
+        await super()._close()
+        if self._client is not None and self._client[0] is asyncio.get_running_loop():
+            await self._client[1].close()
+        self._client = None
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in sorted(names)[:8])
+    return "no model" if not names else shown + (", ..." if len(names) > 8 else "")
