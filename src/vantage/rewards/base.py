@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from vantage.samples import Sample
@@ -73,9 +74,11 @@ class Reward(ABC):
         name: how recipes and rows name it.
         low, high: the declared range of ``Score.reward``.
         needs_truth: whether it reads the truth; one of layout does not.
+        logged: parts of its scores whose means a run logs at every step, by the name of the figure.
     """
 
     needs_truth: bool = True
+    logged: Mapping[str, str] = MappingProxyType({})
     name: str
     low: float
     high: float

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -139,6 +140,41 @@ def test_a_verifier_that_is_stopped_scores_0_and_counts(tiny_folder, night, conf
     stopped = [m for group in collected.rollout.groups for m in group.members if m.score.timed_out]
     assert 0 < collected.figures["timeouts"] == len(stopped) < 12
     assert collected.figures["reward"] == 0
+
+
+def test_one_reward_for_all_knows_which_completions_were_cut(tiny_folder, night, config, scripted):
+    class Watching(Reward):
+        name, low, high = "watching", 0.0, 1.0
+        logged = MappingProxyType({"caption/finished": "finished"})
+
+        def score(self, completion, sample):
+            return Score(float(completion.finished), parts={"finished": float(completion.finished)})
+
+    class Cut(scripted(VantageTrainer)):
+        def _generate_single_turn(self, prompt_ids, images, fields, num_generations, **_):
+            ids, logprobs = super()._generate_single_turn(prompt_ids, images, fields, num_generations)
+            return [tokens[:-1] if i % 4 == 0 else tokens for i, tokens in enumerate(ids)], logprobs
+
+    trainer = Cut(str(tiny_folder), method=Grpo(), args=config(), train_dataset=night, reward=Watching())
+    collected = trainer._phase.collect([0, 1])
+    for group in collected.rollout.groups:
+        assert [member.score.parts["finished"] for member in group.members] == [0, 1, 1, 1]
+    assert collected.figures["caption/finished"] == 0.75
+    assert collected.figures["reward"] == 0.75
+
+
+def test_the_one_reward_reads_every_truth_first(tiny_folder, night, config):
+    class Strict(Reward):
+        name, low, high = "strict", 0.0, 1.0
+
+        def score(self, completion, sample):
+            return Score(0.0)
+
+        def check(self, sample):
+            raise TruthError(f"row {sample.id!r}: no")
+
+    with pytest.raises(TruthError, match="night/train/hard/0/0"):
+        trainer(tiny_folder, night, config, reward=Strict())
 
 
 def test_picture_placeholders_cannot_be_sampled(tiny_folder, night, config):

@@ -243,8 +243,27 @@ class RolloutPhase:
             "accuracy": correct[:, :size].nanmean().item(),
             "format": formatted.nanmean().item(),
             "timeouts": gather(flags(groups, "timed_out", device)).nansum().item(),
+            **self._parts(groups, size),
             **group_metrics(columns, correct[:, :size], correct[:, size:], decision, sources),
         }
+
+    def _parts(self, groups: list[Group], size: int) -> dict[str, float]:
+        """Means over the fused rollouts of what the run's one reward wants logged."""
+        trainer = self._trainer
+        reward, accelerator = trainer.verifier.reward, trainer.accelerator
+        found: dict[str, float] = {}
+        for figure, name in (reward.logged if reward is not None else {}).items():
+            values = accelerator.gather(parts(groups, name, accelerator.device))[:, :size]
+            if not values.isnan().all():
+                found[figure] = values.nanmean().item()
+        return found
+
+
+def parts(groups: list[Group], name: str, device: torch.device) -> Tensor:
+    """A part of every member's score, (P, N); NaN where a score has none."""
+    scores = [[member.score for member in group.members] for group in groups]
+    values = [[math.nan if s is None else s.parts.get(name, math.nan) for s in line] for line in scores]
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def flags(groups: list[Group], attribute: str, device: torch.device) -> Tensor:

@@ -15,7 +15,7 @@ from vantage.errors import EngineError, RewardError
 from vantage.groups import Group
 from vantage.methods import Decision
 from vantage.rewards import call_many
-from vantage.rewards.base import Score
+from vantage.rewards.base import Completion, Reward, Score
 from vantage.rewards.rows import completion_text
 from vantage.samples import Sample
 
@@ -36,17 +36,34 @@ def row(sample: Sample, prompt: list[dict[str, Any]]) -> Row:
 
 
 class Verifier:
-    """Each sample's own reward as a reward function of TRL; keeps the scores of its last call for the logs."""
+    """Each sample's own reward as a reward function of TRL; keeps the scores of its last call for the logs.
+
+    Args:
+        reward: scores every sample instead of its own.
+    """
 
     __name__ = "verifier"
 
-    def __init__(self) -> None:
+    def __init__(self, reward: Reward | None = None) -> None:
+        self.reward = reward
+        self.ends: frozenset[int] = frozenset()
+        """Tokens of which one ends a completion that was not cut off; empty: none was."""
         self.scores: list[Score] = []
 
-    def __call__(self, completions: list[Any], sample: list[Sample], **_: object) -> list[float | None]:
+    def __call__(
+        self,
+        completions: list[Any],
+        sample: list[Sample],
+        completion_ids: Sequence[Sequence[int]] | None = None,
+        **_: object,
+    ) -> list[float | None]:
         """Rewards of the completions; ``None`` where one could not be scored."""
-        texts = [completion_text(completion) for completion in completions]
-        self.scores = call_many([item.reward for item in sample], texts, sample)
+        tokens = completion_ids if completion_ids is not None and self.ends else [()] * len(completions)
+        texts = [
+            Completion(completion_text(completion), finished=not ids or ids[-1] in self.ends)
+            for completion, ids in zip(completions, tokens, strict=True)
+        ]
+        self.scores = call_many([self.reward or item.reward for item in sample], texts, sample)
         return [score.reward for score in self.scores]
 
 

@@ -10,6 +10,7 @@ from trl import GRPOConfig
 
 from vantage.errors import ConfigError, DataError
 from vantage.methods import Method, Speaker
+from vantage.rewards import Reward
 from vantage.rewards import get as get_reward
 from vantage.samples import Sample
 
@@ -107,15 +108,15 @@ def samples(dataset: Sequence[Sample] | None, name: str) -> Sequence[Sample]:
     return dataset
 
 
-def check_truths(dataset: Sequence[Sample]) -> None:
-    """Read every truth by its own reward; one that cannot be read would score 0 whatever is answered.
+def check_truths(dataset: Sequence[Sample], reward: Reward | None = None) -> None:
+    """Read every truth by the reward given, else its own; one that cannot be read would score 0 whatever is answered.
 
     Raises:
         ConfigError: a reward that does not exist.
         TruthError: a truth that its reward cannot read; names the row.
     """
     for sample in dataset:
-        get_reward(sample.reward).check(sample)
+        (reward or get_reward(sample.reward)).check(sample)
 
 
 def anchor_columns(method: Method, dataset: Sequence[Sample]) -> tuple[Speaker, ...]:

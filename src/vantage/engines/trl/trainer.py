@@ -35,6 +35,7 @@ from vantage.engines.trl.sampling import EpochSampler
 from vantage.groups import FUSED, Group, Member
 from vantage.methods import Method
 from vantage.models import load_model, load_processor, placeholder_ids, resized_size
+from vantage.rewards import Reward
 from vantage.samples import MonoView, PromptStyle, Sample
 
 logger = get_logger(__name__)
@@ -54,6 +55,7 @@ class VantageTrainer(GRPOTrainer):
             ``vantage.datasets.check`` also reads pictures and measures prompts, as ``vantage train`` does.
         eval_dataset: samples, or several sets of them by name.
         processing_class: the model's processor; loaded from the model's path by default.
+        reward: scores every sample instead of its own reward, such as ``vantage.captions.CaptionReward``.
         reward_funcs: further reward functions as TRL takes them (sync or async), added to the samples' own reward with
             ``args.reward_weights`` (own reward first). They receive the columns ``sample``, ``id``, ``question``,
             ``truth`` and ``metadata``.
@@ -79,6 +81,7 @@ class VantageTrainer(GRPOTrainer):
         eval_dataset: Samples | Mapping[str, Samples] | None = None,
         processing_class: ProcessorMixin | None = None,
         *,
+        reward: Reward | None = None,
         reward_funcs: Callable[..., Any] | Sequence[Callable[..., Any]] = (),
         style: PromptStyle | None = None,
         mono: MonoView = "fill",
@@ -92,8 +95,8 @@ class VantageTrainer(GRPOTrainer):
         self.style = style or PromptStyle()
         self.mono: MonoView = mono
         self._samples: dict[str, Samples] = {"train": settings.samples(train_dataset, "train_dataset")}
-        settings.check_truths(self.training_samples)
-        self.verifier = Verifier()
+        settings.check_truths(self.training_samples, reward)
+        self.verifier = Verifier(reward)
         self._phase = RolloutPhase(self, settings.anchor_columns(method, self.training_samples))
         self._staged: Collected | None = None
         self._figures: dict[str, float] = {}
@@ -119,6 +122,7 @@ class VantageTrainer(GRPOTrainer):
             processing_class=processing_class,
             **kwargs,
         )
+        self.verifier.ends = frozenset(self._end_tokens())
         self.clock = Clock(self.accelerator.device)
         time_vision(self.model, self.clock)
         self._ban_placeholders()
@@ -133,6 +137,11 @@ class VantageTrainer(GRPOTrainer):
 
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = ["row", "split"]
+
+    def _end_tokens(self) -> set[int]:
+        ends = self.model.generation_config.eos_token_id
+        found = {self._tokenizer.eos_token_id, self._tokenizer.pad_token_id}
+        return {token for token in found | (set(ends) if isinstance(ends, list) else {ends}) if token is not None}
 
     def _ban_placeholders(self) -> None:
         """Keep picture placeholders from being sampled: they would be read as pictures that are not there."""
