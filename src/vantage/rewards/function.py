@@ -22,8 +22,8 @@ def reward_function(
 
     Columns of the data set are read as rows (see ``vantage.rewards.rows``): ``answer`` for the truth, ``question``,
     ``image_size`` and so on. A ``sample`` column, which Vantage's own trainer hands over, stands for them all. The
-    share of completions stopped at the wall limit is logged as ``rewards/NAME/timeouts``, where the trainer takes
-    metrics.
+    share of completions stopped at the wall limit is logged as ``rewards/NAME/timeouts``, and what the verifier wants
+    logged under its own names, where the trainer takes metrics.
 
     Args:
         reward: the verifier or its name, or a weighted sum of names.
@@ -51,6 +51,10 @@ def reward_function(
         scores = call_many([verifier] * len(texts), texts, _samples(verifier, len(texts), prompts, columns, truth))
         if log_metric is not None and scores:
             log_metric(f"rewards/{name}/timeouts", sum(score.timed_out for score in scores) / len(scores))
+            for figure, part in verifier.logged.items():
+                values = [score.parts[part] for score in scores if part in score.parts]
+                if values:
+                    log_metric(figure, sum(values) / len(values))
         return [None if score.reward is None else float(score.reward) for score in scores]
 
     async def coroutine(completions: Sequence[Any], **columns: Any) -> list[float | None]:

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from vantage.errors import ConfigError, RewardError
-from vantage.rewards import call, get
+from vantage.rewards import Reward, Score, call, get
 from vantage.rewards.rows import KEYS, TRUTHS, completion_text, readable, sample_of
+from vantage.samples import Sample
 
 
 def compute_score(
@@ -54,17 +55,28 @@ def compute_score(
             "extra_info"
         )
     verifier = get(name)
-    where = f"{data_source}:{info.get('index', '?')}"
-    row = {key: info[key] for key in KEYS if key in info and key not in TRUTHS}
-    sample = readable(verifier, sample_of({**row, "answer": ground_truth}, where, needs_truth=verifier.needs_truth))
+    sample = row_sample(verifier, data_source, ground_truth, info)
     score = call(verifier, completion_text(solution_str), sample)
     if score.reward is None:
         raise RewardError(
             f"row {sample.id!r}: reward {name!r} could not score the completion ({score.error or 'it does not say why'}"
             "); verl needs a number for each"
         )
+    return numbers(score, score.reward)
+
+
+def row_sample(verifier: Reward, data_source: Any, ground_truth: Any, info: Mapping[str, Any]) -> Sample:
+    """The sample that the arguments of a call stand for; raises ``DataError`` where its truth cannot be read."""
+    where = f"{data_source}:{info.get('index', '?')}"
+    row = {key: info[key] for key in KEYS if key in info and key not in TRUTHS}
+    needed = verifier.needs_truth
+    return readable(verifier, sample_of({**row, "answer": ground_truth}, where, needs_truth=needed))
+
+
+def numbers(score: Score, reward: float) -> dict[str, float]:
+    """What verl is given: the reward under ``score``, and the figures that every row has."""
     return {
-        "score": float(score.reward),
+        "score": float(reward),
         "acc": float(score.correct),
         "format": float(score.formatted),
         "timeout": float(score.timed_out),
