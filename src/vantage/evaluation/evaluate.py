@@ -4,39 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vantage.errors import ConfigError, DataError
 from vantage.evaluation.results import Evaluation, figures
 from vantage.files import write_lines
-from vantage.groups import FUSED, Origin
+from vantage.generation import Prompt, Said, each, for_inference, generate, greedy, prompts
+from vantage.groups import Origin
 from vantage.rewards import Score, call_many
 from vantage.samples import MonoView, PromptStyle, Sample
 
 Row = dict[str, Any]
 """One answer: ``id``, ``task``, ``reward`` (its name), ``score`` (its value), ``truth``, ``origin``, ``text``,
 ``tokens`` (how many), ``finished`` (not cut off by the limit on its length), and what else ``Score.record`` holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Prompt:
-    sample: Sample
-    origin: Origin
-    messages: list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    text: str
-    tokens: int
-    finished: bool
 
 
 def evaluate(
@@ -81,16 +64,16 @@ def evaluate(
     """
     if batch_size < 1 or max_new_tokens < 1:
         raise ConfigError(f"batch_size and max_new_tokens are at least 1, not {batch_size} and {max_new_tokens}")
-    samples = _checked(samples)
-    total = sum(1 + len(_alone(sample)) for sample in samples)
+    samples = checked(samples)
+    total = sum(len(each(sample)) for sample in samples)
     started = time.perf_counter()
     done = 0
     rows: list[Row] = []
-    prompts = _prompts(samples, style, mono)
-    with _as_for_inference(model, processor):
-        settings = _generation_settings(model, processor, max_new_tokens)
-        while batch := list(islice(prompts, batch_size)):
-            answers = _generate(model, processor, [prompt.messages for prompt in batch], settings)
+    asked_as = prompts(samples, [style], mono)
+    with for_inference(model, processor):
+        settings = greedy(model, processor, max_new_tokens)
+        while batch := list(islice(asked_as, batch_size)):
+            answers = generate(model, processor, [prompt.messages[0] for prompt in batch], settings)
             asked = [prompt.sample for prompt in batch]
             scores = call_many([sample.reward for sample in asked], [answer.text for answer in answers], asked)
             for prompt, answer, score in zip(batch, answers, scores, strict=True):
@@ -126,7 +109,12 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_lines(path, (json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") for row in rows))
 
 
-def _checked(samples: Iterable[Sample]) -> Sequence[Sample]:
+def checked(samples: Iterable[Sample]) -> Sequence[Sample]:
+    """The samples as a sequence.
+
+    Raises:
+        DataError: there are none, or two with one id.
+    """
     samples = samples if isinstance(samples, Sequence) else list(samples)
     if not samples:
         raise DataError("nothing to evaluate: no samples were given")
@@ -138,91 +126,7 @@ def _checked(samples: Iterable[Sample]) -> Sequence[Sample]:
     return samples
 
 
-def _alone(sample: Sample) -> tuple[Origin, ...]:
-    """Origins whose prompts differ from the fused one."""
-    return tuple(Origin("mono", name) for name in sample.sources) if len(sample.sources) > 1 else ()
-
-
-def _prompts(samples: Iterable[Sample], style: PromptStyle, view: MonoView) -> Iterator[_Prompt]:
-    """Every sample as every origin, each picture decoded once and dropped after its batch."""
-    for sample in samples:
-        pictures = {name: source.load() for name, source in sample.sources.items()}
-        for origin in (FUSED, *_alone(sample)):
-            yield _Prompt(sample, origin, style.messages(sample, origin, view, pictures))
-
-
-@contextmanager
-def _as_for_inference(model: Any, processor: Any) -> Iterator[None]:
-    """Evaluation mode, left padding and a random state of one's own; all as before afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    tokenizer = processor.tokenizer
-    side = tokenizer.padding_side
-    devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad():
-        try:
-            model.eval()
-            tokenizer.padding_side = "left"
-            yield
-        finally:
-            tokenizer.padding_side = side
-            # One by one: a frozen vision tower is often in evaluation mode inside a model that trains.
-            for module, training in modes:
-                module.training = training
-
-
-def _generation_settings(model: Any, processor: Any, max_new_tokens: int) -> dict[str, Any]:
-    """Arguments of ``generate`` that make it greedy whatever the model's own settings say."""
-    from vantage.models import placeholder_ids
-
-    tokenizer = processor.tokenizer
-    end = model.generation_config.eos_token_id
-    end = tokenizer.eos_token_id if end is None else end
-    pad = tokenizer.pad_token_id
-    if pad is None:
-        raise ConfigError(
-            f"{type(tokenizer).__name__} has no padding token, so answers of different lengths cannot share a batch; "
-            "set tokenizer.pad_token"
-        )
-    return {
-        "do_sample": False,
-        "num_beams": 1,
-        "temperature": 1.0,
-        "top_p": 1.0,
-        "top_k": 50,
-        "repetition_penalty": 1.0,
-        "max_new_tokens": max_new_tokens,
-        "use_cache": True,
-        "pad_token_id": pad,
-        "eos_token_id": end,
-        "suppress_tokens": sorted(placeholder_ids(model.config, tokenizer)) or None,
-    }
-
-
-def _generate(
-    model: Any, processor: Any, messages: list[list[dict[str, Any]]], settings: dict[str, Any]
-) -> list[_Answer]:
-    inputs = processor.apply_chat_template(
-        messages,
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        processor_kwargs={"padding": True},
-    ).to(model.device, dtype=model.dtype)
-    output = model.generate(**inputs, **settings)
-    end = settings["eos_token_id"]
-    ends = set(end) if isinstance(end, (list, tuple)) else {end}
-    return [_answer(processor.tokenizer, ids, ends) for ids in output[:, inputs["input_ids"].shape[1] :].tolist()]
-
-
-def _answer(tokenizer: Any, ids: list[int], ends: set[int | None]) -> _Answer:
-    """Cut after the first end-of-sequence token; what follows is padding."""
-    stop = next((place for place, token in enumerate(ids) if token in ends), None)
-    kept = ids if stop is None else ids[: stop + 1]
-    return _Answer(tokenizer.decode(kept, skip_special_tokens=True), len(kept), finished=stop is not None)
-
-
-def _rows(prompt: _Prompt, answer: _Answer, score: Score) -> list[Row]:
+def _rows(prompt: Prompt, answer: Said, score: Score) -> list[Row]:
     """The row of an answer; that of a sample of one source counts as both views."""
     sample = prompt.sample
     origins = [prompt.origin, *(Origin("mono", name) for name in sample.sources if len(sample.sources) == 1)]
