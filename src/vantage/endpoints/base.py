@@ -6,8 +6,10 @@ How one question is put is the part of ``client.py``, ``local.py`` and ``functio
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -153,6 +155,7 @@ class Endpoint(ABC):
         self._counts: Counter[str] = Counter()
         self._seconds = 0.0
         self._state: _Here | None = None
+        _open.add(self)
 
     async def ask(self, messages: Conversation, *, sample: int = 0) -> Reply:
         """Ask one question.
@@ -454,6 +457,16 @@ class Endpoint(ABC):
         finally:
             self._seconds += time.perf_counter() - start
             self._ledger.settle(most, used)
+
+
+_open: weakref.WeakSet[Endpoint] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    # A connection that is dropped with its loop complains.
+    for endpoint in list(_open):
+        endpoint.close()
 
 
 def _numbered(conversations: Sequence[Conversation]) -> list[int]:

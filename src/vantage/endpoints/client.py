@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 
@@ -25,6 +28,17 @@ _HINTS = {
 }
 
 
+@dataclass(frozen=True)
+class _Link:
+    """Connections to a server, which belong to a loop."""
+
+    loop: asyncio.AbstractEventLoop
+    client: openai.AsyncOpenAI
+    http: httpx2.AsyncClient
+    url: httpx2.URL
+    headers: Mapping[str, str] = field(repr=False)
+
+
 class ServerEndpoint(Endpoint):
     """A model behind an OpenAI-compatible server.
 
@@ -40,7 +54,7 @@ class ServerEndpoint(Endpoint):
             raise ConfigError("a server needs its url, such as http://127.0.0.1:8000/v1")
         super().__init__(settings.model or settings.url, settings)
         self._model = settings.model
-        self._client: tuple[asyncio.AbstractEventLoop, openai.AsyncOpenAI] | None = None
+        self._link: _Link | None = None
 
     async def models(self) -> list[str]:
         """Names of the models that the server lists.
@@ -81,8 +95,10 @@ class ServerEndpoint(Endpoint):
                 reply = await (self._whole(body) if emit is None else self._pieces(body, emit))
         except TimeoutError:
             raise Again(f"no reply in {self.settings.timeout:g} seconds", charged=True) from None
-        except openai.OpenAIError as error:
+        except (openai.OpenAIError, httpx2.HTTPError) as error:
             raise self._trouble(error) from None
+        except Refusal:
+            raise
         except EndpointError as error:
             raise self._named(error) from None
         if self.settings.check_model and not answers.same_model(str(self._model), reply.model):
@@ -109,13 +125,15 @@ class ServerEndpoint(Endpoint):
         return json.dumps(body | settings.extra).encode("ascii")
 
     async def _whole(self, body: bytes) -> Reply:
-        response = await self._connection().post(
-            "/chat/completions", content=body, options={"headers": _JSON}, cast_to=httpx2.Response
-        )
+        # Straight over the client's connections: its own way of a request takes as much time as all else together.
+        link = self._connection()
+        response = await link.http.send(httpx2.Request("POST", link.url, headers=link.headers, content=body))
+        if response.status_code >= 300:
+            raise self._status(response)
         return answers.read(answers.decode(response.content, response.headers.get("content-type", "")))
 
     async def _pieces(self, body: bytes, emit: Emit) -> Reply:
-        stream = await self._connection().post(
+        stream = await self._connection().client.post(
             "/chat/completions",
             content=body,
             options={"headers": _JSON},
@@ -150,7 +168,7 @@ class ServerEndpoint(Endpoint):
     async def _models(self) -> list[str]:
         try:
             async with asyncio.timeout(self.settings.timeout):
-                response = await self._connection().get("/models", cast_to=httpx2.Response)
+                response = await self._connection().client.get("/models", cast_to=httpx2.Response)
             found = answers.decode(response.content, response.headers.get("content-type", ""))
         except TimeoutError:
             raise EndpointError(
@@ -166,25 +184,30 @@ class ServerEndpoint(Endpoint):
             raise Refusal(f"{self.settings.url}: no list of models came, but {self._cleaned(answers.shape(found))}")
         return [str(entry["id"]) for entry in listed if isinstance(entry, dict) and "id" in entry]
 
-    def _trouble(self, error: openai.OpenAIError) -> Exception:
+    def _status(self, response: httpx2.Response) -> Exception:
+        """What a status other than success means."""
+        status = response.status_code
+        try:
+            said = answers.message(answers.decode(response.content, response.headers.get("content-type", "")))
+        except EndpointError as error:
+            said = str(error)
+        text = f"status {status}: {self._cleaned(said)}"
+        if status in _AGAIN or status >= 500:
+            return Again(text, retry_after(response.headers.get("retry-after")))
+        unsent = "" if self.settings.sends_key else " It is not sent over plain http unless key_env names it."
+        hint = _HINTS.get(status, "").format(key_env=self.settings.key_env, unsent=unsent)
+        return Refusal(f"{self.name}: {text}{hint}")
+
+    def _trouble(self, error: Exception) -> Exception:
         """What a failed request means; never shows the request itself, whose headers hold the key."""
         if isinstance(error, openai.APIStatusError):
-            status = error.status_code
-            if error.body is None or isinstance(error.body, str):
-                kind = error.response.headers.get("content-type", "no content type")
-                said = f"{kind}: {error.response.text}" if error.response.content else "an empty body"
-            else:
-                said = answers.message(error.body)
-            text = f"status {status}: {self._cleaned(said)}"
-            if status in _AGAIN or status >= 500:
-                return Again(text, retry_after(error.response.headers.get("retry-after")))
-            unsent = "" if self.settings.sends_key else " It is not sent over plain http unless key_env names it."
-            hint = _HINTS.get(status, "").format(key_env=self.settings.key_env, unsent=unsent)
-            return Refusal(f"{self.name}: {text}{hint}")
-        if isinstance(error, openai.APIConnectionError):
-            cause = error.__cause__ or error
-            # Where there was no connection nothing was answered.
-            lost = not isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
+            return self._status(error.response)
+        if isinstance(error, (openai.APIConnectionError, httpx2.HTTPError)):
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            # Where there was no connection, nothing was answered and nothing is charged.
+            lost = not isinstance(cause, (aiohttp.ClientConnectorError, ConnectionRefusedError, socket.gaierror))
             said = self._cleaned(str(cause)) or type(cause).__name__
             what = "the connection was lost" if lost else f"{self.settings.url} cannot be reached"
             return Again(f"{what} ({said})", charged=lost)
@@ -202,30 +225,32 @@ class ServerEndpoint(Endpoint):
     def _key(self) -> str | None:
         return os.environ.get(self.settings.key_env) or None
 
-    def _connection(self) -> openai.AsyncOpenAI:
+    def _connection(self) -> _Link:
         here = asyncio.get_running_loop()
-        if self._client is None or self._client[0] is not here:
+        if self._link is None or self._link.loop is not here:
             settings = self.settings
-            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=settings.concurrency)
+            limits = httpx2.Limits(max_connections=settings.concurrency + 4, max_keepalive_connections=settings.concurrency)
+            # A proxy of the environment cannot reach a server on this machine; a redirect may lead anywhere.
+            http = openai.DefaultAioHttpClient(
+                trust_env=not settings.loopback, follow_redirects=False, limits=limits, timeout=None
+            )
             client = openai.AsyncOpenAI(
                 base_url=settings.url,
                 # The client insists on one, and servers without keys do not look at it.
                 api_key=(self._key() if settings.sends_key else None) or "none",
                 max_retries=0,
                 timeout=settings.timeout,
-                # A proxy of the environment cannot reach a server on this machine; a redirect may lead anywhere.
-                http_client=openai.DefaultAsyncHttpxClient(
-                    trust_env=not settings.loopback, follow_redirects=False, limits=limits
-                ),
+                http_client=http,
             )
-            self._client = (here, client)
-        return self._client[1]
+            headers = {str(k): str(v) for k, v in {**client.default_headers, **_JSON}.items() if isinstance(v, str)}
+            self._link = _Link(here, client, http, httpx2.URL(f"{settings.url}/chat/completions"), headers)
+        return self._link
 
     async def _close(self) -> None:
         await super()._close()
-        if self._client is not None and self._client[0] is asyncio.get_running_loop():
-            await self._client[1].close()
-        self._client = None
+        if self._link is not None and self._link.loop is asyncio.get_running_loop():
+            await self._link.client.close()
+        self._link = None
 
 
 _JSON = {"Content-Type": "application/json"}
