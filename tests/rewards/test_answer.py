@@ -24,6 +24,8 @@ CELLS = {"frame": "relative:8", "truth_frame": "relative:8"}
         ("3", 0, False),
         (tagged("3") + tagged("3"), 0, False),
         ("<answer>3</answer><think>late</think>", 1, False),
+        ("<think>so <answer>3</answer></think>", 0, False),
+        ("<think>so <answer>3</answer>", 0, False),
     ],
 )
 def test_answer(text, reward, formatted):
@@ -55,6 +57,8 @@ OPTIONS = "Which one?\nA. a cat\nB. two dogs\nC. 5"
         ("B. two dogs", "B"),
         ("two dogs", "B"),
         ("9" * 5000 + ".0", "9" * 5000),
+        ("do or die", ["Do or Die"]),
+        ("**3**", 3),
     ],
 )
 def test_answers_that_agree(text, truth):
@@ -80,6 +84,9 @@ def test_answers_that_agree(text, truth):
         ("9007199254740993", 9007199254740992),
         ("nan", "5"),
         ("-0.5", "0.5"),
+        ("die", ["Do or Die"]),
+        ("A and B", "B"),
+        ("A. a cat B. two dogs", "B"),
     ],
 )
 def test_answers_that_do_not(text, truth):
@@ -140,3 +147,8 @@ def test_any_text_scores_zero_or_one(text):
     for completion in (text, tagged(text)):
         assert rewards.call("answer", completion, row("3")).reward in (0, 1)
         assert rewards.call("box", completion, row([2, 1, 4, 5], "box", **CELLS)).reward in (0, 1)
+
+
+def test_a_box_inside_the_thought_is_none():
+    found = rewards.call("box", "<think><answer>2 1 4 5</answer></think>", row([2, 1, 4, 5], "box", **CELLS))
+    assert (found.reward, found.error) == (0, "the answer block lies inside the thought")

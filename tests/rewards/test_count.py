@@ -27,7 +27,28 @@ def count(answer, truth):
     return rewards.call("count", tagged(answer), row(truth, "count"))
 
 
-@pytest.mark.parametrize("answer", ["3", " 3 ", "3.", "3.0", "03", "+3", "three", "Three.", "\n3\n"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "3",
+        " 3 ",
+        "3.",
+        "3.0",
+        "03",
+        "+3",
+        "three",
+        "Three.",
+        "\n3\n",
+        "**3**",
+        "__3__",
+        "$3$",
+        r"\[3\]",
+        r"\boxed{3}",
+        "`3`",
+        '"three"',
+        "three!",
+    ],
+)
 @pytest.mark.parametrize("truth", [3, "3", 3.0, "three", "three or 3", ["3"], "<answer>3</answer>"])
 def test_three_however_written(answer, truth):
     found = count(answer, truth)
@@ -44,14 +65,28 @@ def test_the_distance_is_counted_on_fingers(given_number, truth, in_words, truth
 
 
 def test_any_number_of_a_truth_with_several_is_right():
-    for truth in ("two or 5", [2, "five"], ["two or 2", 5]):
+    for truth in ("two or 5", [2, "five"], ["2", 5.0]):
         assert count("5", truth).reward == count("two", truth).reward == 1
         assert count("3", truth).parts == {"accuracy": 0, "distance": 1}
 
 
 @pytest.mark.parametrize(
     "answer",
-    ["3 people", "two or 3", "2, 3", "3.5", "thirty", "3/1", "none", "x", "3 3", "1_0", "\N{SUPERSCRIPT THREE}"],
+    [
+        "3 people",
+        "3!",
+        "3 or 4",
+        "two or 3",
+        "2, 3",
+        "3.5",
+        "thirty",
+        "3/1",
+        "none",
+        "x",
+        "3 3",
+        "1_0",
+        "\N{SUPERSCRIPT THREE}",
+    ],
 )
 def test_what_is_not_one_whole_number_earns_nothing(answer):
     found = count(answer, 3)
@@ -80,6 +115,7 @@ def test_numbers_are_compared_exactly_however_long():
         2.5,
         [],
         [3, "x"],
+        ["two or 2"],
         "3 or so",
         math.nan,
         "3 people",

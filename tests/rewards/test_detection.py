@@ -60,11 +60,23 @@ def test_scores_worked_by_hand(boxes, truth, reward, iou, precision, recall):
         "[[10, 10, 30, 30.0]]",
         '{"bbox_2d": [10, 10, 30, 30]}',
         '[{"bbox_2d": [10, 10, 30, 30], "label": "a"}]',
+        '{"bbox": [10, 10, 30, 30]}',
+        '[{"box": [10, 10, 30, 30], "label": "a"}]',
         "```json\n[10, 10, 30, 30]\n```",
+        "```JSON\n[10, 10, 30, 30]\n```",
+        "```\n[10, 10, 30, 30]\n```",
         'Here it is:\n```json\n[{"bbox_2d": [10, 10, 30, 30]}]\n```\nDone.',
     ],
 )
-@pytest.mark.parametrize("layout", ["{}", "<answer>{}</answer>", "<think>[1, 1, 2, 2]</think><answer>\n{}\n</answer>"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "{}",
+        "<think>[1, 1, 2, 2]</think>{}",
+        "<answer>{}</answer>",
+        "<think>[1, 1, 2, 2]</think><answer>\n{}\n</answer>",
+    ],
+)
 def test_boxes_are_read_from_the_answer_or_where_it_has_no_tag_from_the_completion(answer, layout):
     assert written_boxes(layout.format(answer)) == [(10, 10, 30, 30)]
 
@@ -80,7 +92,10 @@ def test_boxes_are_read_from_the_answer_or_where_it_has_no_tag_from_the_completi
         "<answer></answer>[10, 10, 30, 30]",
         "<answer>[10, 10, 30, 30]</answer><answer>[10, 10, 30, 30]</answer>",
         "```json [10, 10, 30, 30] ``` ```json [10, 10, 30, 30] ```",
-        "```\n[10, 10, 30, 30]\n```",
+        "<think>[10, 10, 30, 30]",
+        "<think>so</think>",
+        "<think><answer>[10, 10, 30, 30]</answer></think>",
+        "``` [10, 10, 30, 30]",
         "<answer>so</answer>```json [10, 10, 30, 30] ```",
         '[10, 10, 30, 30], "x"',
         "[" * 100_000,
@@ -96,7 +111,17 @@ def test_what_holds_no_boxes(text):
 
 
 def test_entries_that_are_no_boxes_count():
-    for entry in ("7", "{}", "[1, 2, 3]", "[1, 2, 3, NaN]", "[1, 2, 1e999, 4]", '"x"', "9" * 5000, "[[]]"):
+    for entry in (
+        "7",
+        "{}",
+        "[1, 2, 3]",
+        "[1, 2, 3, NaN]",
+        "[1, 2, 1e999, 4]",
+        '"x"',
+        "9" * 5000,
+        "[[]]",
+        '{"bbox_2d": ["1", "2", "3", "4"]}',
+    ):
         assert score([], TRUTH).reward == 0
         found = rewards.call("grounding", f"[[10, 10, 30, 30], {entry}]", row(TRUTH, "grounding", frame="pixel"))
         assert (found.reward, found.parts["boxes"]) == (0.5, 2)

@@ -138,6 +138,7 @@ def test_normalising():
     assert extract.normalise("  Yes.\n") == "yes"
     assert extract.normalise("Two\t or  2 ;") == "two or 2"
     assert extract.normalise("5!") == "5!"
+    assert extract.normalise("**Yes!**") == "yes"
     assert extract.normalise("...") == ""
 
 
@@ -202,6 +203,11 @@ def test_no_text_raises(text):
         assert extract.block(text, tag) != ""
     assert extract.laid_out(text) in (True, False)
     extract.json_block(text)
+    extract.fenced(text)
+    extract.boxes(text, free=True)
+    extract.boxes_differ(text)
+    assert extract.answer(text) in (None, extract.block(text, "answer"))
+    assert text.endswith(extract.after_thought(text))
     extract.answer_boxes(text)
     extract.plain_box(text)
     assert extract.boxed(text) != ""
@@ -237,8 +243,15 @@ def test_no_json_raises_and_every_box_is_whole(value):
         "\ud800",
         "<think",
         "\\boxed{",
+        "\\boxed{5}",
         "\\boxeda",
         "{",
+        "**",
+        "`*$",
+        "$5",
+        "a-",
+        "a !",
+        "\\(",
     ],
 )
 def test_a_megabyte_is_read_quickly(unit):
@@ -251,5 +264,62 @@ def test_a_megabyte_is_read_quickly(unit):
         extract.boxed(candidate)
         extract.boxed(f"\\boxed{{{candidate}")
         extract.normalise(candidate)
+        extract.unwrapped(f"*{candidate}!")
+        extract.boxes_differ(candidate)
+        extract.answer(candidate)
+        extract.fenced(candidate)
     # Linear work takes milliseconds; anything quadratic would take hours.
     assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "content", "behind"),
+    [
+        ("<think>a</think><answer>5</answer>", "5", "<answer>5</answer>"),
+        ("<answer>5</answer><think>a</think>", "5", ""),
+        ("<think>a</think><answer>5</answer><think>b</think>", "5", ""),
+        ("<think>I use <think> here</think><answer>5</answer>", "5", "<answer>5</answer>"),
+        ("a</think><answer>5</answer>", "5", "<answer>5</answer>"),
+        ("<answer>5</answer>", "5", "<answer>5</answer>"),
+        ("<think>a<answer>5</answer></think>", None, ""),
+        ("<think>a<answer>5</answer></think> so 5", None, " so 5"),
+        ("<think><think>a</think><answer>5</answer></think>", None, ""),
+        ("<think>a<answer>5</answer>", None, ""),
+        ("<think>a</think><think><answer>5</answer>", None, ""),
+        ("a <answer>5</answer></think>", None, ""),
+    ],
+)
+def test_an_answer_inside_the_thought_is_none(text, content, behind):
+    assert extract.answer(text) == content
+    assert extract.after_thought(text) == behind
+    if content is None:
+        assert extract.no_answer(text) == "the answer block lies inside the thought"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["**3**", "__3__", "*3*", "$3$", "$$3$$", r"\(3\)", r"\[ 3 \]", r"\boxed{3}", r"\fbox{3}", r"\text{3}", "`3`",
+     "```3```", '"3"', "'3'", "“3”", "‘3’", "3.", "3,;", "3\\,", "$3", r"\$3", "3$", "  3 ",
+     '**$3$.**', r"$\boxed{3}$."],
+)  # fmt: skip
+def test_what_only_sets_a_text_off_is_taken_away(text):
+    assert extract.unwrapped(text) == "3"
+
+
+@pytest.mark.parametrize(
+    "text", ["3!", "**a** or **b**", "$3$ or $4$", '"a" or "b"', "(3)", "-3", "n!", "yes!!", "$3 or $4", "2**3",
+             r"\boxed{3", r"\boxed{3} or \boxed{4}", r"\text{a} \text{b}", "$x", r"a \\"]
+)  # fmt: skip
+def test_what_belongs_to_a_text_stays(text):
+    assert extract.unwrapped(text) == text
+
+
+def test_an_exclamation_mark_behind_words_is_taken_away():
+    assert [extract.unwrapped(text) for text in ("Yes!", "the red one!", "5!")] == ["Yes", "the red one", "5!"]
+
+
+def test_boxes_of_different_contents_are_told():
+    for text in (r"\boxed{5} \boxed{6}", r"\boxed{5} \boxed{5} \fbox{6}", r"\boxed{\boxed{5}} \boxed{6}"):
+        assert extract.boxes_differ(text)
+    for text in (r"\boxed{5}", r"\boxed{5} = \boxed{$5$}", r"\boxed{5 + \boxed{6}}", r"\boxed{5} \boxed{6", ""):
+        assert not extract.boxes_differ(text)

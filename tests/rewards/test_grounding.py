@@ -101,8 +101,11 @@ def test_an_unreadable_truth_is_found_before_training(truth):
         (fenced("[]"), 0.75, ""),
         (json.dumps([{"bbox_2d": [10, 10, 30, 30]}]), 0.0, "not exactly one answer block"),
         ("", 0.0, "not exactly one answer block"),
+        # The format terms are those of the public rule; boxes inside the thought are none.
+        ("<think>so " + fenced("[]").replace("</think>", "").replace("<think>", "") + "</think>", 0.75,
+         "the answer block lies inside the thought"),
     ],
-)
+)  # fmt: skip
 def test_layouts(text, reward, error):
     found = GROUNDING.score(text, row(TRUTH, "mars-grounding", frame="pixel"))
     assert found.reward == pytest.approx(reward)
@@ -172,3 +175,13 @@ def test_the_public_rule_over_random_boxes():
         truth, predicted = boxes[:n], boxes[n:]
         predicted += [[x + dice.uniform(-1, 1) for x in box] for box in truth if dice.random() < 0.7]
         assert score(predicted, truth).reward == pytest.approx(public_rule(predicted, truth))
+
+
+def test_an_answer_before_the_thought_earns_and_is_not_laid_out():
+    thought, answer = "<think>because</think>", write(TRUTH).replace("<think>because</think>", "")
+    found = [
+        GROUNDING.score(text, row(TRUTH, "mars-grounding", frame="pixel"))
+        for text in (answer + thought, thought + answer)
+    ]
+    assert [score.reward for score in found] == [1.75, 1.75]
+    assert [score.formatted for score in found] == [False, True]

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -158,6 +159,30 @@ def test_equality_is_that_of_math_verify():
         (r"[1,\infty)", "[1, ∞)", True),
         ("-3", "−3", True),
         ("x" * 3000, "x" * 3000, False),
+        ("10^{23}", "10²³", True),
+        ("x^{-1}", "x⁻¹", True),
+        (r"60^\circ", "60º", True),
+        ("0.5", "½", True),
+        ("3/4", "¾", True),
+        ("5", "$5", True),
+        ("1000", "1e3", True),
+        ("1.5e-3", "0.0015", True),
+        ("1000", "1e4", False),
+        ("3", "**3**", True),
+        ("3", "__3__", True),
+        ("3", r"\[3\]", True),
+        ("3", "`3`", True),
+        ("3", "“3”;", True),
+        ("5", "5!", False),
+        ("yes", "Yes!", True),
+        ("n", "n!", False),
+        ("6", "$5$ $6$", False),  # math-verify takes the last
+        ("6", r"\(5\) or rather \[6\]", False),
+        ("x=5, y=6", "$x=5$, $y=6$", True),
+        ("5", "$5$, that is $5$", True),
+        ("3 cm", "3 m", True),  # units are dropped, as math-verify does
+        ("0.5", "50%", True),
+        ("50", r"50\%", True),
     ],
 )
 def test_equality_where_it_is_our_own(truth, answer, equal):
@@ -181,6 +206,21 @@ def test_equality_where_it_is_our_own(truth, answer, equal):
         ("4\n5", False),
         ("it is 5", False),
         ("5" + " " * 300 + "5", False),
+        (tagged(r"\boxed{4} or \boxed{5}"), False),
+        (tagged(r"\boxed{5}, that is \boxed{5}"), True),
+        ("<think>4</think>5", True),
+        ("<think>4</think>\n5\n", True),
+        ("4</think> 5", True),
+        ("<think>4</think>4\n5", False),
+        ("<think>5", False),
+        (r"<think>\boxed{5}</think>", False),
+        (r"<think>so \boxed{5}", False),
+        (r"<think>\boxed{4}</think> so \boxed{5}", True),
+        (r"\boxed{5}<think>late</think>", False),
+        ("<answer>5</answer><think>late</think>", True),
+        ("<think>so <answer>5</answer></think>", False),
+        ("<think>so <answer>5</answer>", False),
+        ("<ANSWER>5</ANSWER>", False),
         (tagged(""), False),
         ("<answer>5", False),
         ("", False),
@@ -199,7 +239,7 @@ def test_the_format_is_a_thought_before_an_answer():
 
 def test_a_long_answer_is_none_and_says_so():
     score = MATH.score(tagged("1" * 2001), row(5, "math"))
-    assert score.reward == 0 and "2,001 characters" in score.error
+    assert (score.reward, score.error) == (0, "the answer has 2,001 characters, more than 2,000")
     assert "answer block" in MATH.score("it is\n5", row(5, "math")).error
 
 
@@ -221,7 +261,7 @@ def test_an_unreadable_truth_is_found_before_training(reward, truth):
 
 def test_an_endless_integer_is_no_truth():
     for truth in (10**5000, [10**5000]):  # which Python refuses to write
-        with pytest.raises(TruthError, match=r"'r1'.*too long to show"):
+        with pytest.raises(TruthError, match=r"'r1'.*too long"):
             MATH.check(row(truth, "math"))
 
 
@@ -231,6 +271,59 @@ def test_an_endless_answer_costs_its_own_reward_only():
     assert [score.reward for score in scores] == [1, 0, 1, 1, 0, 0]
     assert scores[1].timed_out and "wall limit of 1 s" in scores[1].error
     assert not any(score.timed_out or score.error for score in (*scores[:1], *scores[2:4], scores[5]))
+
+
+EVERY = [MATH, RacroBoxed(), ReasonRftAccuracy()]
+
+
+def verdict(reward, answer, truth, question="What?"):
+    text = f"<think>t</think>\\boxed{{{answer}}}" if reward.name == "racro-boxed" else tagged(answer)
+    return reward.score(text, replace(row(truth, reward.name), question=question)).reward
+
+
+@pytest.mark.parametrize("reward", EVERY)
+def test_any_alternative_of_a_truth_is_right(reward):
+    for truth, answers in {
+        "two or 2": ["two", "2", "2.0", "two or 2"],
+        r"$5$ or $\frac{1}{2}$": ["5", "0.5"],
+        r"\boxed{5 or 6}": ["5", "6"],
+        ("two or 2", "3"): ["two or 2", "3"],
+    }.items():
+        reward.check(row(truth, reward.name))
+        assert [verdict(reward, answer, truth) for answer in answers] == [1] * len(answers)
+    for truth in ("x=1 or x=2", ["Do or Die"], ("two or 2", "3")):  # both roots; a list is literal
+        assert [verdict(reward, answer, truth) for answer in ("x=1", "1", "x=2", "Do", "Die", "2", "two")] == [0] * 7
+    assert verdict(reward, "x=1 or x=2", "x=1 or x=2") == 1
+
+
+@pytest.mark.parametrize("reward", EVERY)
+def test_hedging_earns_nothing(reward):
+    for answer in ("5 or 6", "5, 6", "5 and 6", "$5$ $6$", "$5$ or $6$", "I get $5$. No: $6$", "yes or no", "yes, no"):
+        assert [verdict(reward, answer, truth) for truth in (5, "6", "yes", "no")] == [0] * 4
+
+
+@pytest.mark.parametrize("reward", EVERY)
+@pytest.mark.parametrize("truth", ["B", "(B)", "B)", "B.", r"\text{(B)}"])
+def test_options_are_compared_as_options(reward, truth):
+    assert [verdict(reward, answer, truth) for answer in ("B", "(b)", "B. dog", "(B) dog")] == [1] * 4
+    hedges = ("A and B", "A. cat B. dog", "B. dog or A", "B. C", "A. dog", "A")
+    assert [verdict(reward, answer, truth) for answer in hedges] == [0] * 6
+    for question in ("Which? Options: A. 4 B. 5", "Which? (A) 4 (B) 5", "Which?\nA. 4\nB. 5"):
+        answers = {"B": 1, "5": 1, "B. 5": 1, "4": 0, "B. 4": 0, "A. 5": 0, "A. 4 B. 5": 0}
+        assert {answer: verdict(reward, answer, truth, question) for answer in answers} == answers
+
+
+def test_the_reason_is_told():
+    sample = row(5, "math")
+    for text, error in {
+        "<ANSWER>5</ANSWER>": "not exactly one answer block, and no closed box behind the thought",
+        "<think>so <answer>5</answer></think>": "the answer block lies inside the thought, and no closed box behind",
+        "<think>so 5": "nothing stands behind the thought",
+        tagged(r"\boxed{4} \boxed{5}"): "boxes of different contents",
+        "<think>t</think>4\n5": "not a short line",
+        tagged("(" * 50 + "5" + ")" * 50): "the answer has 50 brackets open at once, more than 40 deep",
+    }.items():
+        assert MATH.score(text, sample).error.startswith(error) or MATH.score(text, sample).error.endswith(error)
 
 
 PIECES = st.sampled_from(

@@ -77,6 +77,9 @@ def test_a_truth_of_nought_is_met_by_nought_alone():
         ("-3/4", -0.75), ("\\frac{3}{4}", 0.75), ("-\\dfrac{1}{2}", -0.5), ("$5$", 5), ("$5", 5), ("\\boxed{5}", 5),
         ("$\\boxed{\\frac{1}{4}}$", 0.25), ("**5**", 5), ("x = 5", 5), ("AB=5 cm", 5), ("x \\approx 5.1", 5.1),
         ("\\angle ABC = 40^\\circ", 40), ("40^{\\circ}", 40), ("40\N{DEGREE SIGN}", 40), ("40 degrees", 40),
+        ("\N{ALMOST EQUAL TO}5", 5), ("\\approx 5", 5), ("$\\approx 5$", 5), ("`5`", 5), ("__5__", 5), ("\\[5\\]", 5),
+        ('"5"', 5),
+        ("40\N{MASCULINE ORDINAL INDICATOR}", 40), ("\N{VULGAR FRACTION ONE HALF}", 0.5), ("5$", 5), ("= 5", 5),
         ("5 cm", 5), ("5cm", 5), ("5 \\text{ cm}", 5), ("12 square units", 12), ("12 cm^2", 12),
         ("12 m\N{SUPERSCRIPT TWO}", 12),
         ("50%", 50), ("50\\%", 50), ("5 CM.", 5), ("9" * 300, float("9" * 300)), ("0." + "3" * 10**6, 1 / 3),
@@ -94,6 +97,7 @@ def test_numbers_that_are_read(text, value):
         "5 million", "5 apples", "five", "\N{ARABIC-INDIC DIGIT THREE}", "\N{FULLWIDTH DIGIT FIVE}", "0x10", "10**10",
         "9^9", "5!", "(5)", "\\boxed{5", "\\boxed{5} \\boxed{6}", "\\frac{1}{2}{3}", "3 + 2", "\\sqrt{4}", "5 cm 6 cm",
         "yes",
+        "2\N{VULGAR FRACTION ONE HALF}", "10\N{SUPERSCRIPT TWO}", "$5$ $6$", "\\boxed{5}, \\boxed{6}", "about 5",
     ],
 )  # fmt: skip
 def test_texts_that_state_no_one_number(text):
@@ -117,8 +121,38 @@ def test_an_answer_is_read_on_several_lines_and_from_one_block_only():
 
 
 @pytest.mark.parametrize(
-    "truth", [None, "", "x", True, [5], math.nan, math.inf, "nan", "1e400", pytest.param(10**5000, id="huge"), "5 or 6"]
+    "truth",
+    [
+        None,
+        "",
+        "x",
+        True,
+        [],
+        [5, "x"],
+        ["5 or 6"],
+        math.nan,
+        math.inf,
+        "nan",
+        "1e400",
+        pytest.param(10**5000, id="huge"),
+        "5 or x",
+        "x=1 or x=2",
+    ],
 )
 def test_a_truth_that_is_no_number_is_found(truth):
     with pytest.raises(TruthError, match=r"row 'r1'.*'reason-rft-number'"):
         rewards.get("reason-rft-number").check(row(truth))
+
+
+@pytest.mark.parametrize("truth", ["100 or 200", [100, "200"], "<answer>100 or 200</answer>"])
+def test_of_several_truths_the_nearest_counts(truth):
+    rewards.get("reason-rft-number").check(row(truth))
+    assert number("200", truth).reward == number("104", truth).reward == 1
+    assert number("112.5", truth).reward == pytest.approx(0.5)
+    assert number("112.5", truth).parts["relative_error"] == pytest.approx(0.125)
+    assert number("150", truth).reward == 0
+
+
+def test_an_answer_inside_the_thought_is_none():
+    found = rewards.call("reason-rft-number", "<think>so <answer>5</answer></think>", row(5))
+    assert (found.reward, found.error) == (0, "the answer block lies inside the thought")

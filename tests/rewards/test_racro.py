@@ -21,6 +21,13 @@ BOXED = RacroBoxed()
         ("no box", "None", 0),
         ("None", "None", 0),
         (r"\boxed{None}", "None", 1),
+        (r"<think>\boxed{5}</think>", "5", 0),
+        (r"<think>\boxed{4}</think> so \boxed{5}", "5", 1),
+        (r"<think>\boxed{5}</think> so \boxed{4}", "5", 0),
+        (r"<think>so \boxed{5}", "5", 0),
+        # A reasoner whose prompt opened the thought writes its end alone.
+        (r"perhaps \boxed{4}</think> so \boxed{5}", "5", 1),
+        (r"surely \boxed{5}</think> so 5", "5", 0),
     ],
 )
 def test_only_the_last_box_counts(text, truth, reward):

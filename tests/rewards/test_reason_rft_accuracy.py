@@ -22,6 +22,9 @@ ACCURACY = ReasonRftAccuracy()
         ("<answer>5", "5", 0),
         (tagged("5") + tagged("5"), "5", 0),
         (tagged("I see 5"), "5", 0),
+        ("<think>so <answer>5</answer></think>", "5", 0),
+        ("<answer>5</answer><think>late</think>", "5", 1),
+        (tagged(r"\boxed{4} \boxed{5}"), "5", 0),
     ],
 )
 def test_the_answer_block_is_compared(text, truth, reward):

@@ -83,10 +83,21 @@ def test_parts_and_what_counts_as_right():
         "1. change_position(3, front_left).",
         "(change_position(3, (front_left)))",
         "change_position(0, left, change_position(3, front_left)",
+        "change_position (3, front_left)",
+        r"change\_position(3, front\_left)",
+        "change_position(object 3, front_left)",
+        "change_position(obj_3, front_left)",
+        "The change is (as I see it) change_position (Object_3, front left)",
+        *(f"change_position(3, front{hyphen}left)" for hyphen in "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"),
     ],
 )
 def test_ways_to_write_one_change(answer):
-    for truth in ("change_position(3, front-left)", [["change_position", 3, "front_left"]]):
+    for truth in (
+        "change_position(3, front-left)",
+        "change_position(object 3, front\u2013left)",
+        [["change_position", 3, "front_left"]],
+        [["change_position", "obj_3", "front\u2013left"]],
+    ):
         assert score(answer, truth).reward == 1
 
 

@@ -82,11 +82,116 @@ def test_options_are_read_from_the_question():
 
 
 @pytest.mark.parametrize(
-    "question", ["no list here", "A. Smith drew this.\nWho?", "B. one\nC. two", "A. one\nC. two", "[B. one]", "[A. one"]
+    "question",
+    [
+        "no list here",
+        "A. Smith drew this.\nWho?",
+        "B. one\nC. two",
+        "A. one\nC. two",
+        "[B. one]",
+        "[A. one",
+        "Options: A, B, C",
+        "Is A. Smith or B. Jones right?",
+        "(B) one (C) two",
+        "Options: one, two",
+    ],
 )
 def test_what_lists_no_options(question):
-    assert choices(question) == {} or question == "[A. one"
-    assert not agree("one", "A", "no list here")
+    assert choices(question) == {}
+    assert not agree("one", "A", question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which? Options: A. cat B. dog",
+        "Which?\nOptions: A. cat, B. dog.",
+        "Choices:\nA) cat B) dog",
+        "Which? (A) cat (B) dog",
+        "Which?\n(A) cat (B) dog\nAnswer with the letter.",
+        "Which? options: (A) cat; (B) dog",
+    ],
+)
+def test_options_in_one_line_are_options(question):
+    assert choices(question) == {"a": "cat", "b": "dog"}
+    for truth in ("B", "(B)", "B)", "B.", "B. dog"):
+        assert all(agree(answer, truth, question) for answer in ("B", "(b)", "B.", "**B**", "B. dog", "(B) Dog", "dog"))
+        assert not any(agree(answer, truth, question) for answer in ("A", "cat", "A. dog", "B. cat", *HEDGES))
+
+
+HEDGES = [
+    "A and B",
+    "A or B",
+    "A, B",
+    "A. cat B. dog",
+    "B. dog A. cat",
+    "B. dog or A",
+    "B. C",
+    "B/A",
+    "B. A",
+    "B and A",
+]
+
+
+@pytest.mark.parametrize("answer", ["B", "(b)", "B. dog", "B) a dog", "B. A dog", "B: 5 m", "(B) vitamins"])
+def test_the_letter_is_enough_where_no_options_can_be_read(answer):
+    for truth in ("B", "(B)", "B)", "B.", ["C", "B"]):
+        assert agree(answer, truth)
+        assert not agree(answer, "D")
+
+
+@pytest.mark.parametrize("answer", [*HEDGES, "B. or C maybe", "B. dog, c. cat", "B. the first, a", "C. dog", "dog"])
+def test_two_letters_are_no_letter(answer):
+    assert not agree(answer, "B")
+
+
+def test_a_truth_may_bring_its_option_s_text():
+    for answer in ("B", "(b)", "dog", "B. dog", "B) Dog.", "B: dog"):
+        assert agree(answer, "B. dog")
+        assert agree(answer, ["(B) dog"])
+    for answer in ("B. cat", "A. dog", "cat", "A", "B. dog A. cat"):
+        assert not agree(answer, "B. dog")
+
+
+def test_the_letter_of_another_option_is_not_the_text_of_the_right_one():
+    assert not agree("C", "B", "Which?\nA. B\nB. C\nC. A")
+
+
+def test_plain_numbers_are_numbers():
+    pairs = [("5.0", "5"), ("5", 5.0), ("0.0", 0), ("1,234", "1234"), ("\N{MINUS SIGN}5", "-5"), ("$5", "5.")]
+    for answer, truth in pairs:
+        assert VQA.score(tagged(answer), row(truth, "mars-vqa")).reward == 1.5
+    assert not agree("5.1", 5)
+    assert not agree("5!", 5)
+
+
+@pytest.mark.parametrize("answer", ["**yes**", "`yes`", '"Yes"', "Yes!", r"\boxed{yes}", r"\text{yes}", "$yes$"])
+def test_what_sets_an_answer_off_does_not_matter(answer):
+    assert agree(answer, "yes")
+    assert agree("yes", answer)
+
+
+def test_an_entry_of_a_list_is_literal():
+    assert agree("die", "Do or Die")
+    assert agree("do or die", ["Do or Die"])
+    assert not agree("die", ["Do or Die"])
+    assert alternatives(["two or 2"]) == ["two or 2"]
+    assert alternatives("x=1 or x=2") == ["x=1 or x=2"]
+    assert alternatives("(1 or 2)") == ["(1 or 2)"]
+
+
+def test_where_the_answer_stands():
+    sample = row("yes", "mars-vqa")
+    inside = VQA.score("<think>so <answer>yes</answer></think>", sample)
+    assert (inside.reward, inside.correct, inside.formatted) == (
+        0.5,
+        False,
+        False,
+    )  # the format terms are the public ones
+    assert inside.error == "the answer block lies inside the thought"
+    before = VQA.score("<answer>yes</answer><think>late</think>", sample)
+    assert (before.reward, before.correct, before.formatted) == (1.5, True, False)
+    assert VQA.score(tagged("no"), sample).formatted
 
 
 @pytest.mark.parametrize(("answer", "right"), [("two", True), ("B. two", True), ("(b)", True), ("A. two", False)])

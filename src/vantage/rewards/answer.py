@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from vantage.errors import TruthError
-from vantage.rewards import boxes, extract, frames, numerals, text
+from vantage.rewards import boxes, extract, frames, text
 from vantage.rewards.base import Reward, Score
 from vantage.samples import Sample
 
@@ -16,7 +14,7 @@ class Answer(Reward):
     """1 if the one ``<answer>`` block agrees with the truth as a text, a choice or a plain number, else 0.
 
     The truth is a text, a number, or a list of those that are accepted; ``two or 2`` accepts either. Texts and choices
-    agree as ``vantage.rewards.text.agree`` has it, and ``5.0`` equals ``5`` exactly. ``formatted``: exactly one
+    agree as ``vantage.rewards.text.agree`` has it, ``5.0`` with ``5`` too. ``formatted``: exactly one
     non-empty ``<think>`` block before exactly one non-empty ``<answer>`` block. ``parts``: ``accuracy`` and
     ``format``, each 0 or 1; format does not enter the reward.
     """
@@ -27,10 +25,8 @@ class Answer(Reward):
 
     def score(self, completion: str, sample: Sample) -> Score:
         """Score one completion; a text that cannot be read scores 0."""
-        answer = extract.block(completion, extract.ANSWER)
-        right = answer is not None and (
-            text.agree(answer, sample.truth, sample.question) or _same_number(answer, sample.truth)
-        )
+        answer = extract.answer(completion)
+        right = answer is not None and text.agree(answer, sample.truth, sample.question)
         return _binary(completion, answer, right)
 
     def check(self, sample: Sample) -> None:
@@ -54,7 +50,7 @@ class BoxAnswer(Reward):
         """Score one completion. Raises only what ``check`` finds: a truth or a frame that the row does not have."""
         truth = boxes.truth_boxes(sample)
         source, target = boxes.row_frames(sample, None)
-        answer = extract.block(completion, extract.ANSWER)
+        answer = extract.answer(completion)
         box = extract.plain_box(answer) if answer is not None else None
         iou = 0.0 if box is None else boxes.iou(frames.convert([box], sample, source, target)[0], truth[0])
         error = "the answer is not four numbers" if answer is not None and box is None else ""
@@ -67,11 +63,6 @@ class BoxAnswer(Reward):
         boxes.check_boxes(sample, None)
 
 
-def _same_number(answer: str, truth: Any) -> bool:
-    number = numerals.plain(answer)
-    return number is not None and number in map(numerals.plain, text.alternatives(truth))
-
-
 def _binary(
     completion: str, answer: str | None, right: bool, extra: dict[str, float] | None = None, error: str = ""
 ) -> Score:
@@ -81,5 +72,5 @@ def _binary(
         correct=right,
         formatted=formatted,
         parts={"accuracy": float(right), "format": float(formatted), **(extra or {})},
-        error=error if answer is not None else "not exactly one answer block",
+        error=error if answer is not None else extract.no_answer(completion),
     )

@@ -28,7 +28,7 @@ class Count(Reward):
     def score(self, completion: str, sample: Sample) -> Score:
         """Score one completion. Raises only what ``check`` finds: a truth that is no whole number."""
         truth = _truth(sample)
-        answer = extract.block(completion, extract.ANSWER)
+        answer = extract.answer(completion)
         number = None if answer is None else numerals.whole(answer)
         right = number in truth
         parts = {"accuracy": float(right)}
@@ -41,7 +41,7 @@ class Count(Reward):
             correct=right,
             formatted=extract.laid_out(completion),
             parts=parts,
-            error=reading_error(answer, number is not None, "a whole number"),
+            error=reading_error(completion, answer, number is not None, "a whole number"),
         )
 
     def check(self, sample: Sample) -> None:
@@ -51,18 +51,13 @@ class Count(Reward):
 
 def _truth(sample: Sample) -> list[str]:
     """Digits of every accepted number; ``two or 2`` gives one number twice."""
-    entries = sample.truth if isinstance(sample.truth, (list, tuple)) else [sample.truth]
-    found: list[str] = []
-    for entry in entries:
-        taken = text.accepted(entry)
-        # The first is the whole text, which is no number where it names several.
-        numbers = [numerals.whole(words) for words in (taken[1:] if len(taken) > 1 else taken)]
-        if not numbers or any(number is None or number.startswith("-") for number in numbers):
-            raise TruthError(
-                f"row {sample.id!r}: reward 'count' compares with a whole number, not below zero, or a list of them, "
-                f"not {text.shown(sample.truth)}"
-            )
-        found += [number for number in numbers if number is not None]
-    if not found:
-        raise TruthError(f"row {sample.id!r}: reward 'count' needs at least one number, not {text.shown(sample.truth)}")
-    return found
+    offered = text.offered(sample.truth)
+    # The first of several is the whole text, which is no number where it names two.
+    found = [numerals.whole(words) for texts in offered for words in texts[1:] or texts]
+    numbers = [number for number in found if number is not None and not number.startswith("-")]
+    if not numbers or len(numbers) < len(found) or not all(offered):
+        raise TruthError(
+            f"row {sample.id!r}: reward 'count' compares with a whole number, not below zero, or a list of them, "
+            f"not {text.shown(sample.truth)}"
+        )
+    return numbers

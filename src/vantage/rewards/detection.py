@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from vantage.rewards import boxes, extract, frames
 from vantage.rewards.base import Reward, Score
 from vantage.rewards.extract import Box
@@ -22,29 +20,19 @@ _FENCE = "```"
 def written_boxes(completion: str) -> list[Box] | None:
     """The boxes of a completion; ``None`` where it has none that can be read.
 
-    They are read from the one ``<answer>`` block or, where there is no such tag at all, from the completion; there from
-    the one ```` ```json ```` fence or, where there is no fence, from the whole of it: a JSON list of
-    ``{"bbox_2d": [x1, y1, x2, y2], ...}`` or of ``[x1, y1, x2, y2]``, one of either, or four plain numbers. An entry
-    that is no box stays as one that overlaps nothing.
+    They are read from the one ``<answer>`` block or, where there is no such tag at all, from what stands behind the
+    thought; there from the one fence, ```` ```json ```` or any other, or, where there is none, from the whole of it:
+    a JSON list of ``{"bbox_2d": [x1, y1, x2, y2], ...}`` or of ``[x1, y1, x2, y2]``, one of either, or four plain
+    numbers. ``bbox`` and ``box`` are read as ``bbox_2d``. An entry that is no box stays as one that overlaps nothing.
     """
     tagged = any(tag in completion for tag in _TAGS)
-    text = extract.block(completion, extract.ANSWER) if tagged else completion.strip()
+    text = extract.answer(completion) if tagged else extract.after_thought(completion)
     if text is not None and _FENCE in text:
-        text = extract.json_block(text)
-    if not text:
-        return None
-    try:
-        # Integers become floats at once: Python refuses to read integers of more than 4,300 digits.
-        value = json.loads(text, parse_int=float)
-    except (ValueError, RecursionError):
-        plain = extract.plain_box(text)
-        return None if plain is None else [plain]
-    if isinstance(value, dict) or extract.four_numbers(value) is not None:
-        value = [value]
-    if not isinstance(value, list):
-        return None
-    inner = [entry.get("bbox_2d") if isinstance(entry, dict) else entry for entry in value]
-    return [extract.four_numbers(entry) or extract.INVALID for entry in inner]
+        text = extract.fenced(text)
+    if not text or (found := extract.boxes(text, free=True)) is not None:
+        return found if text else None
+    plain = extract.plain_box(text)
+    return None if plain is None else [plain]
 
 
 class Grounding(Reward):

@@ -1,4 +1,4 @@
-"""Reading what a model wrote: tagged blocks, fenced JSON, boxes, plain numbers, the content of a LaTeX box.
+"""Reading what a model wrote: the answer outside the thought, what a text is without what sets it off, JSON, boxes.
 
 Model output is untrusted. Every function here is total: for any text it returns, in time linear in the text's length,
 and raises nothing. It is also strict: two blocks where one is asked for are as unreadable as none, because choosing
@@ -29,6 +29,18 @@ _BOX = ("\\boxed", "\\fbox")
 _OPENING = re.compile(r"\s*\{")
 _BARE = re.compile(r"[^\S\n]+([^\s{}$\\]+)")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_BOX_START = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
+_KEYS = ("bbox_2d", "bbox", "box")
+_LANGUAGE = re.compile(r"[A-Za-z]{0,12}")
+
+_AROUND = (
+    ("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("__", "__"), ("*", "*"),
+    ("```", "```"), ("`", "`"), ('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), (r"\text{", "}"), (r"\textbf{", "}"),
+    (r"\mathrm{", "}"),
+)  # fmt: skip
+_POINTS = ".,;:。 "
+_EXCLAIMED = re.compile(r"(?:[^\W\d_]+[ '’-])*[^\W\d_]{2,}!")
+_MONEY = re.compile(r"\\?\$ ?(?=\.?\d)")
 
 
 def block(text: str, tag: str) -> str | None:
@@ -42,6 +54,39 @@ def block(text: str, tag: str) -> str | None:
     start, end = text.index(opening) + len(opening), text.index(closing)
     # An end before the start gives an empty slice, hence None.
     return text[start:end].strip() or None
+
+
+def answer(text: str) -> str | None:
+    """The content of the one ``<answer>`` block; ``None`` as for ``block``, and where it lies inside the thought.
+
+    Inside means that the nearest tag of a thought before it opens one, or the nearest behind it closes one: the prompt
+    may have opened the thought already. A thought that is cut off has no end.
+    """
+    content = block(text, ANSWER)
+    if content is None:
+        return None
+    start = text.index(f"<{ANSWER}>")
+    opening, closing = f"<{THINK}>", f"</{THINK}>"
+    if text.rfind(opening, 0, start) > text.rfind(closing, 0, start):
+        return None
+    end = text.find(closing, start)
+    return content if end < 0 or 0 <= text.find(opening, start) < end else None
+
+
+def no_answer(text: str) -> str:
+    """Why ``answer`` finds none."""
+    if block(text, ANSWER) is not None:
+        return "the answer block lies inside the thought"
+    return f"not exactly one {ANSWER} block"
+
+
+def after_thought(text: str) -> str:
+    """What stands behind the last ``</think>``: all of it without a thought, nothing where a thought is cut off."""
+    closing = f"</{THINK}>"
+    end = text.rfind(closing)
+    if text.rfind(f"<{THINK}>") > end:
+        return ""
+    return text[end + len(closing) :] if end >= 0 else text
 
 
 def laid_out(text: str) -> bool:
@@ -61,27 +106,46 @@ def json_block(text: str) -> str | None:
     return (text[start:end].strip() or None) if end >= 0 else None
 
 
-def boxes(text: str) -> list[Box] | None:
+def fenced(text: str) -> str | None:
+    """The content of the one fence, of any language; ``None`` unless there is exactly one, closed and not blank."""
+    if text.count(_FENCE) != 2:
+        return None
+    content = text.split(_FENCE)[1]
+    language = _LANGUAGE.match(content)
+    return content[language.end() if language else 0 :].strip() or None
+
+
+def boxes(text: str, *, free: bool = False) -> list[Box] | None:
     """The boxes of a JSON list of ``{"bbox_2d": [x1, y1, x2, y2], ...}``, or of one such object.
 
     An entry that holds no four finite numbers becomes ``INVALID``, so that it counts as a prediction and matches
     nothing. ``None`` where the text is not such JSON at all. Labels are not compared.
+
+    Args:
+        text: what is read.
+        free: read ``bbox`` and ``box`` as ``bbox_2d``, the first that an entry has, and bare ``[x1, y1, x2, y2]`` too.
     """
     try:
         # Integers become floats at once: Python refuses to read integers of more than 4,300 digits.
         value = json.loads(text, parse_int=float)
     except (ValueError, RecursionError):
         return None
-    if isinstance(value, dict):
+    if isinstance(value, dict) or (free and four_numbers(value) is not None):
         value = [value]
     if not isinstance(value, list):
         return None
-    return [(four_numbers(item.get("bbox_2d")) or INVALID) if isinstance(item, dict) else INVALID for item in value]
+    return [four_numbers(_coordinates(item, free)) or INVALID for item in value]
 
 
 def answer_boxes(answer: str) -> list[Box] | None:
     """The boxes of an answer: those of its one JSON fence, or of the whole answer where it holds no fence."""
     return boxes(answer) if _FENCE not in answer else boxes(json_block(answer) or "")
+
+
+def _coordinates(item: Any, free: bool) -> Any:
+    if not isinstance(item, dict):
+        return item if free else None
+    return item.get(next((key for key in _KEYS if key in item), "")) if free else item.get("bbox_2d")
 
 
 def four_numbers(value: Any) -> Box | None:
@@ -107,12 +171,40 @@ def plain_box(text: str) -> Box | None:
     return four_numbers([float(word) for word in words])
 
 
-def normalise(text: str) -> str:
-    """Case folded, white space collapsed, full stops, commas, colons and semicolons at the end dropped.
+def unwrapped(text: str) -> str:
+    r"""A text without what only sets it off, white space collapsed.
 
-    An exclamation mark stays: 5! is not 5.
+    Taken away are ``$``, ``\(``, ``\[``, ``\boxed{}``, ``\text{}``, ``**``, ``__``, backticks and quotes around the
+    whole, full stops, commas, colons and semicolons at the end, the dollar of ``$5``, and one exclamation mark behind
+    words, since 5! is not 5.
     """
-    return " ".join(text.casefold().split()).rstrip(".,;:。 ")
+    text = " ".join(text.split())
+    while text and not (text[0].isalnum() and text[-1].isalnum()):
+        before = text
+        text = text.rstrip(_POINTS)
+        if text != before and text.endswith("\\") and not text.endswith("\\\\"):
+            text = text[:-1]  # a space of LaTeX, as in "5\,"
+        if text.endswith("!") and _EXCLAIMED.fullmatch(text):
+            text = text[:-1]
+        for opening, closing in _AROUND:
+            if text.startswith(opening) and text.endswith(closing) and len(text) >= len(opening + closing):
+                inner = text[len(opening) : -len(closing)]
+                text = text if opening in inner or closing in inner else inner.strip()
+        if text.startswith((r"\boxed{", r"\fbox{")) and text.endswith("}"):
+            inner = text[text.index("{") + 1 : -1].strip()
+            text = inner if boxed(text) == inner else text
+        if text.count("$") == 1 and (dollar := _MONEY.match(text)):
+            text = text[dollar.end() :]
+        elif text.count("$") == 1 and text.endswith("$") and text[0].isdigit():
+            text = text[:-1].rstrip("\\ ")
+        if text == before:
+            break
+    return text
+
+
+def normalise(text: str) -> str:
+    """Case folded and ``unwrapped``."""
+    return unwrapped(text.casefold())
 
 
 def boxed(text: str) -> str | None:
@@ -133,6 +225,20 @@ def boxed(text: str) -> str | None:
         if depth == 0:
             return text[brace.end() : found.start()].strip() or None
     return None
+
+
+def boxes_differ(text: str) -> bool:
+    """Whether a text holds LaTeX boxes of different contents; a box around a box is one."""
+    starts = [found.start() for found in _BOX_START.finditer(text)] if "\\" in text else []
+    if len(starts) < 2:
+        return False
+    first: str | None = None
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        content = boxed(text[start:end])
+        if content is not None and first is not None and unwrapped(content) != unwrapped(first):
+            return True
+        first = first if first is not None else content
+    return False
 
 
 def _after_last(text: str, command: str) -> int:

@@ -30,10 +30,10 @@ def mars_format(completion: str, *, grounding: bool = False) -> dict[str, float]
     return terms
 
 
-def reading_error(answer: str | None, readable: bool, expected: str) -> str:
+def reading_error(completion: str, answer: str | None, readable: bool, expected: str) -> str:
     """Why the answer block of a completion could not be read; empty where it could."""
     if answer is None:
-        return "not exactly one answer block"
+        return extract.no_answer(completion)
     return "" if readable else f"the answer is not {expected}"
 
 

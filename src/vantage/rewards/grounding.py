@@ -1,4 +1,7 @@
-"""``mars-grounding``: find every box (MARS, arXiv 2605.25437; the rule is that of its public code)."""
+"""``mars-grounding``: find every box (MARS, arXiv 2605.25437; the rule is that of its public code).
+
+Deviation: an answer that lies inside the thought holds no boxes.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,9 @@ class MarsGrounding(Reward):
     answer loses the format term only. Two fences, or JSON that cannot be read, are no boxes.
 
     Frames: predictions in ``metadata["frame"]``, which must be named; the truth in ``metadata["truth_frame"]``,
-    ``pixel`` unless named. ``parts``: the format terms ``think``, ``answer``, ``json``; ``grounding``, the overlap
-    term; ``iou``, the mean matched overlap over truth boxes; the counts ``boxes`` and ``truth_boxes``.
+    ``pixel`` unless named. ``formatted``: all format terms, the thought before the answer. ``parts``: the format terms
+    ``think``, ``answer``, ``json``; ``grounding``, the overlap term; ``iou``, the mean matched overlap over truth
+    boxes; the counts ``boxes`` and ``truth_boxes``.
     """
 
     name = "mars-grounding"
@@ -59,17 +63,17 @@ class MarsGrounding(Reward):
         truth = boxes.truth_boxes(sample)
         source, target = boxes.row_frames(sample, "pixel")
         terms = mars_format(completion, grounding=True)
-        answer = extract.block(completion, extract.ANSWER)
+        answer = extract.answer(completion)
         written = extract.answer_boxes(answer) if answer is not None else None
         predicted = frames.convert(written or (), sample, source, target)
         matched = boxes.match(predicted, truth)
         mean_iou = sum(matched) / len(truth)
         term = grounding_term(matched, len(predicted))
-        error = "" if written is not None else "no readable JSON boxes" if answer else "not exactly one answer block"
+        error = "" if written is not None else "no readable JSON boxes" if answer else extract.no_answer(completion)
         return Score(
             reward=sum(terms.values()) + term,
             correct=mean_iou > CORRECT_ABOVE,
-            formatted=all(terms.values()),
+            formatted=all(terms.values()) and extract.laid_out(completion),
             parts={
                 **terms,
                 "grounding": term,

@@ -10,22 +10,24 @@ same verdict. Deviations from math-verify:
 3. a text equals itself even where math-verify cannot read it;
 4. a plus sign before a number changes nothing: of ``+1,234`` math-verify makes the set of 1 and 234;
 5. what is very long or very deep is no answer, and says so;
-6. signs of Unicode are read: ``2√3``, ``60°``, ``x²``, ``π``.
+6. signs of Unicode are read: ``2√3``, ``60°``, ``x²``, ``10²³``, ``½``, ``π``;
+7. ``$5`` is 5, and ``1e3`` 1000, where math-verify makes a product of it;
+8. where a truth names an option, ``B`` or ``B. 5``, options are compared as ``text.chooses`` has it;
+9. a text with `` or `` offers its parts as well; see ``text.offered``.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate
-from typing import Any
 
 from vantage.errors import TruthError
 from vantage.rewards import extract
+from vantage.rewards import text as texts
 from vantage.rewards.base import Reward, Score
 from vantage.rewards.guard import Outcome, shared
 from vantage.samples import Sample
@@ -39,15 +41,20 @@ SHORT = 200
 
 _NUMBER = re.compile(r"([+\-−]?)(\d{1,9}|[1-9]\d{0,2}(?:,\d{3}){1,2})(\.\d{1,6})?", re.ASCII)
 _FRACTION = re.compile(r"([+\-−]?)(?:(\d{1,9})/(\d{1,9})|\\[dt]?frac\{(\d{1,9})\}\{(\d{1,9})\})", re.ASCII)
-_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))
+_DELIMITER = re.compile(r"(?<!\\)(?:\$\$?|\\[()\[\]])")
+_SCIENTIFIC = re.compile(r"([+-]?\d{1,9}(?:\.\d{1,6})?)[eE]([+-]?\d{1,2})", re.ASCII)
 _SIGNS = str.maketrans(
     {
-        "°": r"^\circ ", "²": "^2 ", "³": "^3 ", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ",
+        "°": r"^\circ ", "º": r"^\circ ", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
+        "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ",
         "÷": r"\div ", "−": "-", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ",
         "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ",
     }
 )  # fmt: skip
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
+_LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _ROOT = re.compile(r"√ ?(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))")
+_TAG = re.compile(rf"</?{extract.ANSWER}>", re.IGNORECASE)
 _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|operatorname)\s*\{([^{}\\]*)\}")
 _OPTION = re.compile(r"\(?([A-Za-z])[).:]*")
 
@@ -66,11 +73,11 @@ def equal_many(pairs: Sequence[tuple[str, str]]) -> list[Outcome]:
     for pair in dict.fromkeys(pairs):
         truth, answer = pair
         if max(len(truth), len(answer)) > LONGEST:
-            found[pair] = Outcome(False, f"of {max(map(len, pair)):,} characters, more than {LONGEST:,}: no answer")
+            found[pair] = Outcome(False, f"the {_longer(pair, len)} characters, more than {LONGEST:,}")
         elif (verdict := _plainly_equal(clean(truth), clean(answer))) is not None:
             found[pair] = Outcome(verdict)
         elif max(map(_depth, pair)) > DEEPEST:
-            found[pair] = Outcome(False, f"brackets more than {DEEPEST} deep: no answer")
+            found[pair] = Outcome(False, f"the {_longer(pair, _depth)} brackets open at once, more than {DEEPEST} deep")
         else:
             asked.append(pair)
     answers = shared().map("vantage.rewards.equality:equal", [tuple(map(clean, pair)) for pair in asked])
@@ -81,45 +88,33 @@ def equal_many(pairs: Sequence[tuple[str, str]]) -> list[Outcome]:
 
 
 def clean(text: str) -> str:
-    r"""A text in LaTeX, without what only sets it off: white space, ``$``, ``\(``, ``\[``, ``**``, a box, a full stop.
+    r"""A text in LaTeX, without what only sets it off; see ``extract.unwrapped``.
 
-    Signs of Unicode become LaTeX: ``2√3`` is ``2\sqrt{3}``, ``50°`` is ``50^\circ``.
+    Signs of Unicode become LaTeX, ``2√3`` ``2\sqrt{3}``, ``50°`` ``50^\circ``; ``1e3`` becomes 1000. Different
+    formulas become one text, since of ``$5$ $6$`` math-verify would take the last.
     """
     if not text.isascii():
         text = _ROOT.sub(lambda root: rf"\sqrt{{{root.group(1) or root.group(2) or root.group(3)}}}", text)
-        text = text.translate(_SIGNS)
-    while True:
-        before = text
-        text = " ".join(text.split()).rstrip(".")
-        for opening, closing in _DELIMITERS:
-            inner = text[len(opening) : -len(closing)]
-            if text.startswith(opening) and text.endswith(closing) and opening not in inner and closing not in inner:
-                text = inner
-        if text.startswith((r"\boxed{", r"\fbox{")) and text.endswith("}"):
-            inner = text[text.index("{") + 1 : -1].strip()
-            text = inner if extract.boxed(text) == inner else text
-        if text == before:
-            return text
+        text = _RAISED.sub(lambda run: f"^{{{run[0].translate(_LOWERED)}}} ", text).translate(_SIGNS)
+    text = extract.unwrapped(text)
+    if len({formula.strip() for formula in _DELIMITER.split(text)[1::2]}) > 1:
+        text = " ".join(_DELIMITER.sub(" ", text).split())
+    return f"{Decimal(text):f}" if _SCIENTIFIC.fullmatch(text) else text
 
 
 def accepted(sample: Sample, reward: str) -> list[str]:
-    """The answers that a row's truth accepts: those of a list, or one; without tags, box and dollars around them.
+    """The answers that a row's truth accepts, see ``text.offered``; without tags, box and dollars around them.
 
     Raises:
         TruthError: an entry is neither a number nor a text, or blank, or too long.
     """
-    entries = sample.truth if isinstance(sample.truth, (list, tuple)) else [sample.truth]
-    texts = [_truth(entry) for entry in entries]
-    if not texts or not all(texts):
-        try:
-            shown = repr(sample.truth)
-        except ValueError:
-            shown = "a number too long to show"
+    found = [[_truth(entry) for entry in entries] for entries in texts.offered(sample.truth)]
+    if not found or not all(entries and all(entries) for entries in found):
         raise TruthError(
             f"row {sample.id!r}: reward {reward!r} compares with a number, a text of at most {LONGEST:,} characters "
-            f"that is not blank, or a list of them, not {shown if len(shown) <= 80 else shown[:77] + '...'}"
+            f"that is not blank, or a list of them, not {texts.shown(sample.truth)}"
         )
-    return texts
+    return [entry for entries in found for entry in entries]
 
 
 class Equality(Reward):
@@ -145,16 +140,17 @@ class Equality(Reward):
 
     def score_many(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Score]:
         """Score several completions in parallel. Raises only what ``check`` finds."""
-        rows = []
-        pairs: list[tuple[str, str]] = []
+        rows: list[tuple[bool, str, bool, list[tuple[str, str]]]] = []
         for completion, sample in zip(completions, samples, strict=True):
             answer, error = self.read(completion)
-            truths = accepted(sample, self.name)
-            mine = [(truth, answer) for truth in truths] if answer is not None else []
-            rows.append((self.laid_out(completion), error, mine))
-            pairs += mine
+            truths, mine, chosen = accepted(sample, self.name), list[tuple[str, str]](), False
+            if answer is not None:
+                chosen = len(answer) <= LONGEST and any(texts.chooses(answer, each, sample.question) for each in truths)
+                mine = [] if chosen else [(truth, answer) for truth in truths]
+            rows.append((self.laid_out(completion), error, chosen, mine))
+        pairs = [pair for *_, mine in rows for pair in mine]
         verdicts = dict(zip(pairs, equal_many(pairs), strict=True))
-        return [_score(formatted, error, [verdicts[pair] for pair in mine]) for formatted, error, mine in rows]
+        return [_score(laid, error, chosen, [verdicts[pair] for pair in mine]) for laid, error, chosen, mine in rows]
 
     def check(self, sample: Sample) -> None:
         """Raise ``TruthError`` unless the truth is a number, a text that is not blank, or a list of them."""
@@ -164,28 +160,36 @@ class Equality(Reward):
 class Math(Equality):
     r"""1 if the answer equals the truth, else 0; see ``vantage.rewards.mathematics`` for what is equal.
 
-    The answer is the last ``\boxed{}`` of the one ``<answer>`` block, or that block where it holds none. Without
-    exactly one block it is the last box of the text; without tags and box the text itself, if it is one line of at most
-    200 characters. ``formatted``: a thought and an answer block, in that order.
+    The answer is the ``\boxed{}`` of the one ``<answer>`` block, or that block where it holds none; boxes in it that
+    differ are none. Without exactly one block outside the thought it is the last box behind the thought; without tags
+    and box what stands behind the thought, if it is one line of at most 200 characters. ``formatted``: a thought and
+    an answer block, in that order.
     """
 
     name = "math"
 
     def read(self, completion: str) -> tuple[str | None, str]:
         """The answer that a completion gives, or ``None`` and why."""
-        answer = extract.block(completion, extract.ANSWER)
-        box = extract.boxed(completion if answer is None else answer)
-        if box is not None or answer is not None:
-            return box if box is not None else answer, ""
-        tagged = f"<{extract.ANSWER}>" in completion or f"</{extract.ANSWER}>" in completion
-        line = completion.strip()
-        if tagged or "\\boxed" in completion or len(line) > SHORT or len(line.splitlines()) != 1:
-            return None, "neither exactly one answer block nor a closed box, and not a short line"
+        answer = extract.answer(completion)
+        if answer is not None:
+            if extract.boxes_differ(answer):
+                return None, "boxes of different contents in one answer block"
+            return extract.boxed(answer) or answer, ""
+        said = extract.after_thought(completion)
+        if (box := extract.boxed(said)) is not None:
+            return box, ""
+        line = said.strip()
+        if _TAG.search(completion):
+            return None, f"{extract.no_answer(completion)}, and no closed box behind the thought"
+        if not line and completion.strip():
+            return None, "nothing stands behind the thought"
+        if "\\boxed" in said or len(line) > SHORT or len(line.splitlines()) != 1:
+            return None, "no answer block, no closed box, and not a short line"
         return line, ""
 
 
-def _score(formatted: bool, error: str, verdicts: list[Outcome]) -> Score:
-    right = any(outcome.value for outcome in verdicts)
+def _score(formatted: bool, error: str, chosen: bool, verdicts: list[Outcome]) -> Score:
+    right = chosen or any(outcome.value for outcome in verdicts)
     failed = next((outcome for outcome in verdicts if outcome.error), None)
     if failed is not None and not right:
         error = failed.error
@@ -199,18 +203,15 @@ def _score(formatted: bool, error: str, verdicts: list[Outcome]) -> Score:
     )
 
 
-def _truth(entry: Any) -> str:
-    """A truth as text, empty where it is none."""
-    if isinstance(entry, bool) or not isinstance(entry, (str, int, float)):
-        return ""
-    if isinstance(entry, float):
-        return format(Decimal(repr(entry)), "f") if math.isfinite(entry) else ""
-    if isinstance(entry, int):
-        return str(entry) if entry.bit_length() < LONGEST else ""  # Python refuses to write very long ones
-    if len(entry) > LONGEST:
-        return ""
-    inner = extract.block(entry, extract.ANSWER) or entry
-    return clean(extract.boxed(inner) or inner)
+def _truth(text: str) -> str:
+    """A truth in LaTeX, empty where it is none."""
+    return clean(extract.boxed(text) or text) if len(text) <= LONGEST else ""
+
+
+def _longer(pair: tuple[str, str], measure: Callable[[str], int]) -> str:
+    """Which of truth and answer has more of something, and how much."""
+    name, most = max(zip(("truth", "answer"), map(measure, pair), strict=True), key=lambda side: side[1])
+    return f"{name} has {most:,}"
 
 
 def _plainly_equal(truth: str, answer: str) -> bool | None:

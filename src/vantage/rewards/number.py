@@ -5,7 +5,7 @@ answer on one line and gives no part of the reward around a truth of 0:
 
 1. a truth of 0 is met by 0 exactly: nothing is relatively near it;
 2. units, ``x =``, fractions, thousands separators and ``\boxed{}`` are read; see ``numerals.read``;
-3. exactly one ``<answer>`` block is read; without it nothing is.
+3. exactly one ``<answer>`` block outside the thought is read; without it nothing is.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def nearness(error: float) -> float:
 class ReasonRftNumber(Reward):
     """``nearness`` of the number in the one ``<answer>`` block, 0..1.
 
-    The truth is a number, or a text that states one, tagged or not. ``correct`` up to a relative error of 5 %.
+    The truth is a number, a text that states one, tagged or not, or several, as ``0.5 or 1/2`` or a list; the one that
+    is nearest counts. ``correct`` up to a relative error of 5 %.
     ``formatted``: exactly one non-empty ``<think>`` block before exactly one non-empty ``<answer>`` block. ``parts``:
     ``accuracy``, the reward, and ``relative_error`` where it is finite.
     """
@@ -55,30 +56,32 @@ class ReasonRftNumber(Reward):
 
     def score(self, completion: str, sample: Sample) -> Score:
         """Score one completion. Raises only what ``check`` finds: a truth that is no number."""
-        truth = _truth(sample)
-        answer = extract.block(completion, extract.ANSWER)
+        truths = _truths(sample)
+        answer = extract.answer(completion)
         number = None if answer is None else numerals.read(answer)
-        error = math.inf if number is None else relative_error(number, truth)
+        error = math.inf if number is None else min(relative_error(number, truth) for truth in truths)
         reward = nearness(error)
         return Score(
             reward=reward,
             correct=error <= FULL_UP_TO,
             formatted=extract.laid_out(completion),
             parts={"accuracy": reward} | ({"relative_error": error} if math.isfinite(error) else {}),
-            error=reading_error(answer, number is not None, "one number"),
+            error=reading_error(completion, answer, number is not None, "one number"),
         )
 
     def check(self, sample: Sample) -> None:
-        """Raise ``TruthError`` unless the truth is a finite number or a text that states one."""
-        _truth(sample)
+        """Raise ``TruthError`` unless the truth is a finite number, a text that states one, or a list of them."""
+        _truths(sample)
 
 
-def _truth(sample: Sample) -> float:
-    written = numerals.written(sample.truth)
-    number = None if written is None else numerals.read(extract.block(written, extract.ANSWER) or written)
-    if number is None:
+def _truths(sample: Sample) -> list[float]:
+    offered = text.offered(sample.truth)
+    # The first of several is the whole text, which is no number where it names two.
+    found = [numerals.read(words) for texts in offered for words in texts[1:] or texts]
+    numbers = [number for number in found if number is not None]
+    if not numbers or len(numbers) < len(found) or not all(offered):
         raise TruthError(
-            f"row {sample.id!r}: reward 'reason-rft-number' compares with a finite number, not "
+            f"row {sample.id!r}: reward 'reason-rft-number' compares with a finite number, or a list of them, not "
             f"{text.shown(sample.truth)}"
         )
-    return number
+    return numbers

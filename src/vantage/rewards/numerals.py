@@ -27,8 +27,8 @@ _NUMBER = re.compile(
     rf"|\\[dt]?frac\{{(?P<upper>{_DECIMAL})\}}\{{(?P<lower>{_DECIMAL})\}}"
     rf"|(?P<number>{_DECIMAL}(?:e[+-]?[0-9]{{1,20}})?))"
 )
-_BEFORE = re.compile(r"[^=≈0-9.,+*/^-]{1,40}[=≈] ?")
-"""A name and a sign of equality, ``x =`` or ``\\angle ABC =``; nothing in which a number or a sum could stand."""
+_BEFORE = re.compile(r"[^=≈0-9.,+*/^-]{0,40}[=≈] ?")
+"""``=`` or ``≈`` after a name, ``x =``, ``\\angle ABC =``, or none; nothing in which a number or a sum could stand."""
 
 _UNITS = (
     "mm|cm|dm|m|km|millimeters?|millimetres?|centimeters?|centimetres?|meters?|metres?|kilometers?|kilometres?|"
@@ -43,6 +43,10 @@ _LATEX = (
     ("^{\\circ}", "°"),
     ("^\\circ", "°"),
     ("\\degree", "°"),
+    ("º", "°"),
+    ("½", "\\frac{1}{2}"),
+    ("¼", "\\frac{1}{4}"),
+    ("¾", "\\frac{3}{4}"),
     ("\\,", " "),
     ("\\ ", " "),
 )
@@ -53,7 +57,7 @@ def read(text: str) -> float | None:
     r"""The finite number that a text states; ``None`` where it states none, or more than one.
 
     Read are integers, decimals, ``1,234``, ``1.5e-3``, signs (also U+2212), fractions ``3/4`` and ``\frac{3}{4}``;
-    around them ``$``, ``\boxed{}``, ``**`` and a full stop; before them one name, ``x =``; after them one unit of
+    around them what ``extract.unwrapped`` takes away; before them one name, ``x =``, or ``≈``; after them one unit of
     length, area, volume or angle, or a percent sign. A unit is dropped, never converted: 50% reads as 50.
     """
     text = _unwrapped(text)
@@ -106,11 +110,7 @@ def _unwrapped(text: str) -> str:
     text = extract.normalise(text).translate(_MINUS)
     for old, new in _LATEX:
         text = text.replace(old, new)
-    text = text.strip("$* ")
-    if text.startswith("\\boxed{") and text.endswith("}"):
-        text = text[len("\\boxed{") : -1]
-    text = _TEXT.sub(r"\1", text)
-    return " ".join(text.strip("$* ").split())
+    return extract.unwrapped(_TEXT.sub(r"\1", extract.unwrapped(text)))
 
 
 def _float(digits: str) -> float:

@@ -2,7 +2,8 @@
 
 Deviations from the public code:
 
-1. without exactly one answer block, or with an empty one, nothing is right; the public code takes the whole text;
+1. without exactly one answer block outside the thought, or with an empty one, nothing is right; the public code takes
+   the whole text;
 2. one rule for training and evaluation, so that "5.0" equals "5" in both;
 3. no number is looked for among the words of an answer.
 """
@@ -24,5 +25,5 @@ class ReasonRftAccuracy(Equality):
 
     def read(self, completion: str) -> tuple[str | None, str]:
         """The text of the answer block, or ``None`` and why."""
-        answer = extract.block(completion, extract.ANSWER)
-        return answer, "" if answer is not None else "not exactly one answer block"
+        answer = extract.answer(completion)
+        return answer, "" if answer is not None else extract.no_answer(completion)

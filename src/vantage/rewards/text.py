@@ -9,72 +9,96 @@ from vantage.errors import TruthError
 from vantage.rewards import extract, numerals
 from vantage.samples import Sample
 
-_LETTER = re.compile(r"\(?([a-z])(?:[).:]+)?")
-_LETTER_AND_TEXT = re.compile(r"\(?([a-z])[).:]+ (.+)")
+_OR = re.compile(" or ", re.IGNORECASE)
+_OPTION = re.compile(r"\(?([A-Za-z])(?:[).:]*|[).:]+ (.+))")
 _CHOICE_LIST = re.compile(r"\[\s*(A[.):][^\[\]]*)\]")
 _CHOICE = re.compile(r"(?:^|,\s*)([A-Z])[.):]\s*")
 _CHOICE_LINE = re.compile(r"\s*\(?([A-Z])[.):]\s*(\S.*)")
+_AFTER_WORD = re.compile(r"\b(?:options?|choices?) ?:\s*(.*)", re.IGNORECASE)
+_IN_LINE = re.compile(r"(?<!\S)\(?([A-Z])[.):]\s+")
+_IN_BRACKETS = re.compile(r"(?<!\S)\(([A-Z])\)\s*")
+_ARTICLE = re.compile(r"A (?!or\b|and\b)(?=[a-z]{2})")
+_LETTER_NAMED = re.compile(
+    r"(?<![\w'’])[A-H](?![\w'’])|(?<![\w'’])[a-h](?=[).:](?:\s|$)|$)|(?:\b(?:or|and|nor)\b|[,/&;]) ?\(?[a-h](?![\w'’])"
+)
+"""The letter of another option, for texts without known options: a capital alone, one marked, or one joined by "or"."""
+
+
+def offered(truth: Any) -> list[list[str]]:
+    """What each entry of a truth accepts, unwrapped; an entry that is no text and no number accepts nothing.
+
+    The text ``"two or 2"`` offers itself, ``two`` and ``2``; but ``x=1 or x=2`` names both roots and stays whole, and
+    so does what a bracket holds together. An entry of a *list* is taken as it stands, so that a list of one, ``["Do or
+    Die"]``, keeps a title whole. What stands inside ``<answer>`` tags counts as their content.
+    """
+    if isinstance(truth, (list, tuple)):
+        return [_stated(entry) for entry in truth]
+    stated = _stated(truth)
+    parts = _OR.split(stated[0]) if stated else []
+    if len(parts) < 2 or "=" in stated[0] or not all(map(_closed, parts)):
+        return [stated]
+    return [[*stated, *map(extract.unwrapped, parts)]]
 
 
 def alternatives(truth: Any) -> list[str]:
-    """The answers that a truth accepts, normalised; a list accepts what each of its entries does."""
-    if isinstance(truth, (list, tuple)):
-        return [text for entry in truth for text in accepted(entry)]
-    return accepted(truth)
-
-
-def accepted(entry: Any) -> list[str]:
-    """What one text or number accepts, normalised, empty ones dropped; nothing for anything else.
-
-    ``"two or 2"`` accepts itself, ``two`` and ``2``; a text inside ``<answer>`` tags counts as its content.
-    """
-    text = numerals.written(entry)
-    if text is None:
-        return []
-    whole = extract.normalise(extract.block(text, extract.ANSWER) or text)
-    return [text for text in dict.fromkeys([whole, *map(extract.normalise, whole.split(" or "))]) if text]
+    """The answers that a truth accepts, normalised, empty ones dropped."""
+    taken = (extract.normalise(text) for texts in offered(truth) for text in texts)
+    return [text for text in dict.fromkeys(taken) if text]
 
 
 def choices(question: str) -> dict[str, str]:
     """The options of a question: lower-case letter to normalised text.
 
-    They are listed as ``[A. one, B. two]``, or one a line from A on, as ``A. one``, ``B) two`` or ``(C) three``.
+    They are listed as ``[A. one, B. two]``; one a line from A on, as ``A. one``, ``B) two`` or ``(C) three``; or in one
+    line, as ``(A) one (B) two`` anywhere and ``A. one B. two`` behind ``Options:`` or ``Choices:``.
     """
     found = _CHOICE_LIST.search(question)
     if found is not None:
-        pieces = _CHOICE.split(found.group(1))
-        pairs = list(zip(pieces[1::2], pieces[2::2], strict=True))
+        pairs = _split(_CHOICE, found[1])
     else:
-        lines = map(_CHOICE_LINE.fullmatch, question.splitlines())
-        pairs = [(line[1], line[2]) for line in lines if line is not None]
-        # A sentence may begin with "I." or "A."; options begin with A, go on in order and are at least two.
-        if len(pairs) < 2 or [letter for letter, _ in pairs] != [chr(ord("A") + i) for i in range(len(pairs))]:
-            return {}
+        rows = question.splitlines()
+        lines = map(_CHOICE_LINE.fullmatch, rows)
+        listed = [(line[1], line[2]) for line in lines if line is not None]
+        behind = (_split(_IN_LINE, word[1]) for word in _AFTER_WORD.finditer(question))
+        within = (_split(_IN_BRACKETS, row) for row in rows)
+        pairs = next((pairs for pairs in (listed, *behind, *within) if _in_order(pairs)), [])
     return {letter.lower(): extract.normalise(text) for letter, text in pairs}
 
 
 def agree(answer: str, truth: Any, question: str = "") -> bool:
-    """Whether an answer equals one that the truth accepts, after normalisation.
+    """Whether an answer equals one that the truth accepts: as a text, a plain number (``5.0`` and ``5``) or an option.
 
-    Where the truth is the letter of an option that the question lists, ``D``, ``(D)``, ``D.``, ``D. its text`` and its
-    text alone agree; the letter with the text of another option does not.
+    Texts are compared as ``extract.normalise`` makes them; see ``chooses`` for options.
     """
     given, taken = extract.normalise(answer), alternatives(truth)
-    if not given:
-        return False
-    if given in taken:
+    if not given or given in taken:
+        return bool(given)
+    number = numerals.plain(given)
+    if number is not None and number in map(numerals.plain, taken):
         return True
-    for letter in (text for text in taken if len(text) == 1 and "a" <= text <= "z"):
-        bare = _LETTER.fullmatch(given)
-        if bare is not None and bare.group(1) == letter:
+    return any(chooses(answer, text, question) for text in taken)
+
+
+def chooses(answer: str, truth: str, question: str = "") -> bool:
+    """Whether an answer names the option that a truth names: ``B``, ``(B)``, ``B.`` or ``B. its text``.
+
+    The option's text is known from the truth or from the question. ``B``, ``(b)``, ``B. its text`` and its text alone
+    agree; the letter with another text does not. Where no text is known, ``B. any text`` agrees if that text names no
+    other letter.
+    """
+    wanted, raw = _OPTION.fullmatch(extract.unwrapped(truth)), extract.unwrapped(answer)
+    if wanted is None:
+        return False
+    letter, options, given = wanted[1].lower(), choices(question), extract.normalise(raw)
+    texts = {text for text in (extract.normalise(wanted[2] or ""), options.get(letter)) if text}
+    named = _OPTION.fullmatch(raw)
+    if named is not None and named[1].lower() == letter:
+        if not named[2] or extract.normalise(named[2]) in texts:
             return True
-        options = choices(question)
-        named = _LETTER_AND_TEXT.fullmatch(given)
-        if named is not None and named.group(1) == letter and named.group(2) == options.get(letter):
-            return True
-        if given == options.get(letter) and list(options.values()).count(given) == 1:
-            return True
-    return False
+        return not texts and not options and not _LETTER_NAMED.search(_ARTICLE.sub("", named[2], count=1))
+    if named is not None and not named[2] and named[1].lower() in options:
+        return False  # the letter of another option, even where the text of the right one reads like it
+    return given in texts and list(options.values()).count(given) < 2
 
 
 def check(sample: Sample, reward: str) -> None:
@@ -83,9 +107,8 @@ def check(sample: Sample, reward: str) -> None:
     Raises:
         TruthError: it is no non-empty text, no finite number and no list of them; names the row and the reward.
     """
-    truth = sample.truth
-    entries = truth if isinstance(truth, (list, tuple)) else [truth]
-    if not entries or not all(map(accepted, entries)):
+    truth, entries = sample.truth, offered(sample.truth)
+    if not entries or not all(texts and extract.normalise(texts[0]) for texts in entries):
         raise TruthError(
             f"row {sample.id!r}: reward {reward!r} compares with a non-empty text, a number or a list of them, "
             f"not {shown(truth)}"
@@ -97,5 +120,24 @@ def shown(value: Any) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # Python refuses to write very long integers, and very deep lists
-        text = f"<{type(value).__name__}>"
+        return f"<{type(value).__name__} too long or too deep to show>"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _stated(entry: Any) -> list[str]:
+    text = numerals.written(entry)
+    return [] if text is None else [extract.unwrapped(extract.answer(text) or text)]
+
+
+def _closed(text: str) -> bool:
+    return bool(text.strip()) and all(text.count(a) == text.count(b) for a, b in ("()", "[]", "{}"))
+
+
+def _split(mark: re.Pattern[str], line: str) -> list[tuple[str, str]]:
+    pieces = mark.split(line)
+    return list(zip(pieces[1::2], pieces[2::2], strict=True))
+
+
+def _in_order(pairs: list[tuple[str, str]]) -> bool:
+    """A sentence may begin with "I." or "A."; options begin with A, go on in order and are at least two."""
+    return len(pairs) > 1 and [letter for letter, _ in pairs] == [chr(ord("A") + i) for i in range(len(pairs))]

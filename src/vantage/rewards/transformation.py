@@ -1,12 +1,12 @@
-"""``reason-rft-transformation``: what was changed between two pictures, as ``func(object, value)`` (Reason-RFT).
+r"""``reason-rft-transformation``: what was changed between two pictures, as ``func(object, value)`` (Reason-RFT).
 
 Deviations from the public code, which matches greedily and reads neither answers of several lines nor hyphenated
 values:
 
-1. white space, underscores, quotes, brackets and letter case do not matter, nor a hyphen between letters, so that
-   ``front-left`` is ``front_left``; an answer may have several lines;
+1. white space, underscores (also ``\_``), quotes, brackets and letter case do not matter, nor a hyphen between letters,
+   so that ``front-left`` is ``front_left``; ``object 3`` and ``obj_3`` are 3; an answer may have several lines;
 2. partial matches are those of the best one-to-one matching, so that no order of the triples earns more than another;
-3. exactly one ``<answer>`` block is read; without it nothing is.
+3. exactly one ``<answer>`` block outside the thought is read; without it nothing is.
 """
 
 from __future__ import annotations
@@ -38,31 +38,37 @@ MOST_TRUTH = 64
 """Triples that a truth may hold; the public data has at most four."""
 
 # A word takes the bracket behind it along, so that every character is looked at once.
-_MARKS = re.compile(r"\w+\(?|\(+|\)+")
+_MARKS = re.compile(r"\w+(?: ?\()?|\(+|\)+")
+_HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
+_OBJECT = re.compile(r"(?:object|obj) ?#?([0-9]+)")
 _BETWEEN_WORDS = re.compile(r"[\s_,'\"`()\[\]]+|(?<=[^\W\d_])-(?=[^\W\d_])")
 
 
 def triples(text: str) -> list[Triple]:
     """Every ``func(object, value)`` of a text, in order; what stands around them is not read.
 
-    The function's name touches its bracket. A value may itself stand in brackets, ``move(3, (front-left, 2))``; a call
-    within a call begins anew, so that one left open costs itself only.
+    The function's name touches its bracket, or holds an underscore and stands a space before it. A value may itself
+    stand in brackets, ``move(3, (front-left, 2))``; a call within a call begins anew, so that one left open costs
+    itself only.
     """
     found: list[Triple] = []
     function, start, depth = "", 0, 0
+    text = text.replace("\\_", "_") if text.isascii() else text.replace("\\_", "_").translate(_HYPHENS)
     for mark in _MARKS.finditer(text):
         token = mark[0]
         if token[0] == ")":
             if function and len(token) >= depth:
                 first, _, rest = text[start : mark.start() + depth - 1].partition(",")
-                triple = (function, _normal(first), _normal(rest))
+                triple = (function, _object(first), _normal(rest))
                 found += [triple] if all(triple) else []
                 function = ""
             depth -= len(token)
         elif token[0] == "(":
             depth += len(token)
+        elif token[-2:] == " (" and (function or "_" not in token):
+            depth += 1  # words before a bracket, not a call
         elif token[-1] == "(":
-            function, start, depth = token[:-1].casefold(), mark.end(), 1
+            function, start, depth = token[:-1].rstrip().casefold(), mark.end(), 1
     return found
 
 
@@ -100,7 +106,7 @@ class ReasonRftTransformation(Reward):
     def score(self, completion: str, sample: Sample) -> Score:
         """Score one completion. Raises only what ``check`` finds: a truth that is no triples."""
         truth = self._truth(sample)
-        answer = extract.block(completion, extract.ANSWER)
+        answer = extract.answer(completion)
         written = [] if answer is None else triples(answer)
         predicted = set(written)
         reward = 0.0
@@ -117,7 +123,7 @@ class ReasonRftTransformation(Reward):
                 "triples": float(len(written)),
                 "truth_triples": float(len(truth)),
             },
-            error=reading_error(answer, bool(written), "a list of func(object, value)"),
+            error=reading_error(completion, answer, bool(written), "a list of func(object, value)"),
         )
 
     def check(self, sample: Sample) -> None:
@@ -152,14 +158,20 @@ class ReasonRftTransformationExact(ReasonRftTransformation):
 
 
 def _normal(text: str) -> str:
-    text = text.strip().casefold()
+    text = text.strip().casefold() if text.isascii() else text.translate(_HYPHENS).strip().casefold()
     return text if text.isalnum() else _BETWEEN_WORDS.sub(" ", text).strip()  # one word needs no search; twice as fast
+
+
+def _object(text: str) -> str:
+    name = _normal(text)
+    numbered = _OBJECT.fullmatch(name) if name[:3] == "obj" else None
+    return numbered[1] if numbered else name
 
 
 def _entry(entry: Any) -> list[Triple]:
     """The triples of one entry of a truth; none where it cannot be read."""
     if isinstance(entry, str):
-        return triples(extract.block(entry, extract.ANSWER) or entry)
+        return triples(extract.answer(entry) or entry)
     if not isinstance(entry, (list, tuple)) or len(entry) != 3:
         return []
     function, obj, value = entry
@@ -167,7 +179,7 @@ def _entry(entry: Any) -> list[Triple]:
     words = [numerals.written(word) for word in (function, obj, *values)]
     if not isinstance(function, str) or not all(words):
         return []
-    triple = (function.strip().casefold(), _normal(str(words[1])), _normal(" ".join(map(str, words[2:]))))
+    triple = (function.strip().casefold(), _object(str(words[1])), _normal(" ".join(map(str, words[2:]))))
     return [triple] if all(triple) else []
 
 
