@@ -3,9 +3,9 @@
     with Server(behaviour) as server:
         endpoint = open_endpoint(f"{server.url}#echo")
 
-``behaviour(number, body)`` says what happens to a request: ``number`` counts requests from 0, ``body`` is its JSON. It
-returns a name of ``Server``'s methods ``do_...``, or ``(name, argument)``. A request counts as *paid* once its reply has
-been sent whole.
+``behaviour(number, body)`` says what happens to a request: ``number`` counts requests from 0, ``body`` is its JSON.
+It returns a name of ``Server``'s methods ``do_...``, or ``(name, argument)``. A request counts as *paid* where its reply
+is sent whole.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ class Server:
         if body.get("stream"):
             await self.do_stream(writer, body)
         else:
+            self.paid.append(self.text(body))  # before the asker can know
             await self.do_json(writer, body, self.reply(body, **choice))
-            self.paid.append(self.text(body))
 
     async def do_json(self, writer, body, content):
         await self._send(writer, 200, json.dumps(content))
@@ -162,8 +162,8 @@ class Server:
             writer.write(f"data: {json.dumps(event)}\n\n".encode())
             await writer.drain()
         if end:
-            writer.write(b"data: [DONE]\n\n")
             self.paid.append(text)
+            writer.write(b"data: [DONE]\n\n")
         await writer.drain()
         writer.close()
 

@@ -242,7 +242,8 @@ class ServerEndpoint(Endpoint):
                 timeout=settings.timeout,
                 http_client=http,
             )
-            headers = {str(k): str(v) for k, v in {**client.default_headers, **_JSON}.items() if isinstance(v, str)}
+            own = {**client.default_headers, **client.auth_headers, **_JSON}
+            headers = {name: value for name, value in own.items() if isinstance(value, str)}
             self._link = _Link(here, client, http, httpx2.URL(f"{settings.url}/chat/completions"), headers)
         return self._link
 

@@ -1,0 +1,415 @@
+"""Servers that misbehave on command: nothing is lost, paid twice or waited for without end."""
+
+import asyncio
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from endpoints.server import Server
+from vantage.endpoints import EndpointSettings, Refusal, open_endpoint
+from vantage.errors import BudgetError, ConfigError, EndpointError
+
+KEY = "sk-very-secret-0123456789abcdef"
+
+
+def says(text):
+    return [{"role": "user", "content": text}]
+
+
+def at(server, **settings):
+    given = {"url": server.url, "model": "echo", "timeout": 5, "backoff": 0.01, "retries": 3, **settings}
+    return open_endpoint(EndpointSettings(**given))
+
+
+def test_a_reply_says_all_that_is_known_of_it():
+    with Server() as server, at(server) as endpoint:
+        reply = endpoint.ask_sync(says("hello"))
+        assert (reply.text, reply.finished, reply.model, reply.cached) == ("HELLO", True, "echo", False)
+        assert (reply.prompt_tokens, reply.completion_tokens) == (10, 5)
+        assert 0 < reply.seconds < 5
+        sent = server.requests[0]
+        assert sent["messages"] == says("hello")
+        assert (sent["model"], sent["max_tokens"], sent["temperature"]) == ("echo", 2048, 0)
+        assert endpoint.stats.calls == 1 and endpoint.stats.prompt_tokens == 10
+
+
+def test_a_reply_that_the_length_limit_cut_is_not_finished():
+    with Server(lambda n, b: ("choice", {"finish_reason": "length"})) as server, at(server) as endpoint:
+        assert not endpoint.ask_sync(says("a")).finished
+
+
+def test_a_reply_that_was_cut_while_it_reasoned_aside_is_empty_and_not_finished():
+    cut = {"finish_reason": "length", "message": {"content": None, "reasoning_content": "hm"}}
+    with Server(lambda n, b: ("choice", cut)) as server, at(server) as endpoint:
+        reply = endpoint.ask_sync(says("a"))
+        assert (reply.text, reply.finished) == ("", False)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        ("status", 408),
+        ("status", 409),
+        ("status", 429, [("Retry-After", "0")]),
+        ("status", 500),
+        ("status", 503),
+        ("raw", "<html><body>Bad gateway</body></html>", 502, "text/html"),
+        "drop",
+        "half",
+        "hang",
+        "trickle",
+    ],
+    ids=str,
+)
+def test_what_passes_is_asked_again_and_paid_once(trouble):
+    def behaviour(number, body):
+        return trouble if number < 2 else "answer"
+
+    with Server(behaviour) as server, at(server, timeout=0.5) as endpoint:
+        start = time.perf_counter()
+        assert endpoint.ask_sync(says("a")).text == "A"
+        assert time.perf_counter() - start < 5
+        assert server.paid == ["A"]
+        assert (endpoint.stats.calls, endpoint.stats.retries, endpoint.stats.failures) == (3, 2, 0)
+
+
+@pytest.mark.parametrize("trouble", [("status", 500), "drop", "half", "hang", "trickle"], ids=str)
+def test_what_does_not_pass_ends_in_an_error_that_says_what_came(trouble):
+    with Server(lambda n, b: trouble) as server, at(server, timeout=0.2, retries=2) as endpoint:
+        with pytest.raises(EndpointError, match=r"echo: .*(500|lost|no reply in 0.2).*tried 3 times"):
+            endpoint.ask_sync(says("a"))
+        stats = endpoint.stats
+        assert (stats.calls, stats.retries, stats.failures) == (3, 2, 1) and server.paid == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (("status", 400, [], "context is 8 tokens"), "status 400: context is 8 tokens"),
+        (("status", 401, [], "who are you"), "who are you.*environment variable 'OPENAI_API_KEY'"),
+        (("status", 404, [], "no such model"), "no such model.*mostly in /v1"),
+        (("status", 422, [], "x" * 9999), r"x{240}\.\.\. \("),
+        (("status", 302, [("Location", "http://example.org")], "moved"), "302"),
+        (("raw", "<html>Log in to the network</html>", 200, "text/html"), "no JSON.*text/html: <html>Log in"),
+        (("raw", '{"choices": [', 200), "no JSON came.*choices"),
+        (("raw", "", 200), "an empty body"),
+        (("raw", "[" * 100_000, 200), r"no JSON came \(RecursionError\)"),
+        (("raw", '{"usage": ' + "9" * 5000 + "}", 200), "no JSON came"),
+        (("raw", '"text"', 200), "a JSON object was expected"),
+        (("raw", '{"error": {"message": "overloaded"}}', 200), "error came with status 200: overloaded"),
+        (("json", {"choices": []}), r"'choices' is \[\]"),
+        (("json", {"choices": None}), "'choices' is null"),
+        (("json", {"choices": [None]}), "the first choice is null"),
+        (("json", {"choices": [{"message": "hi"}]}), "the first choice is"),
+        (("choice", {"message": {"content": None}}), "'content' is null.*stop"),
+        (("choice", {"message": {"content": 7}}), "'content' is 7"),
+        (("choice", {"finish_reason": "content_filter"}), "holds the reply back: content_filter"),
+        (("choice", {"message": {"content": None, "refusal": "I will not"}}), "holds the reply back: I will not"),
+        (("json", {"model": "other", "choices": [{"message": {"content": "a"}}]}), "by 'other'.*check_model"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_is_no_reply_is_an_error_at_once_that_says_what_came(trouble, said):
+    with Server(lambda n, b: trouble) as server, at(server) as endpoint:
+        with pytest.raises(EndpointError, match=said) as caught:
+            endpoint.ask_sync(says("a"))
+        assert len(server.requests) == 1
+        assert len(str(caught.value)) < 600
+        assert caught.value.__cause__ is None, "the library's own error shows the request"
+
+
+@pytest.mark.parametrize("usage", [None, [], {"prompt_tokens": -3, "completion_tokens": "5"}, {"prompt_tokens": 1e9}])
+def test_counts_that_are_none_count_nothing(usage):
+    reply = {"model": "echo", "choices": [{"message": {"content": "a"}}], "usage": usage}
+    with Server(lambda n, b: ("json", reply)) as server, at(server) as endpoint:
+        found = endpoint.ask_sync(says("a"))
+        assert (found.text, found.prompt_tokens, found.completion_tokens) == ("a", 0, 0)
+
+
+@pytest.mark.parametrize("name", ["echo-2026-01-01", "org/echo", "echo:latest", "Echo", "org/echo@main"])
+def test_versions_and_paths_are_names_of_the_same_model(name):
+    reply = {"model": name, "choices": [{"message": {"content": "a"}}]}
+    with Server(lambda n, b: ("json", reply)) as server, at(server) as endpoint:
+        assert endpoint.ask_sync(says("a")).model == name
+
+
+def test_the_wait_that_a_server_asks_for_is_kept():
+    def behaviour(number, body):
+        return ("status", 429, [("Retry-After", "0.4")]) if number == 0 else "answer"
+
+    with Server(behaviour) as server, at(server, backoff=0) as endpoint:
+        start = time.perf_counter()
+        endpoint.ask_sync(says("a"))
+        assert 0.4 <= time.perf_counter() - start < 2
+
+
+def test_many_questions_keep_their_order_and_failures_are_values():
+    """Every third request is refused, every fifth fails first, and replies come in another order than questions."""
+    failed = set()
+
+    def behaviour(number, body):
+        i = int(body["messages"][0]["content"].split()[1])
+        if i % 3 == 0:
+            return ("status", 400)
+        if i % 5 == 0 and i not in failed:
+            failed.add(i)
+            return "drop"
+        return ("slow", 0.02 if i % 2 else 0.0)
+
+    with Server(behaviour) as server, at(server, concurrency=8) as endpoint:
+        told = []
+        replies = endpoint.ask_many_sync([says(f"q {i}") for i in range(60)], progress=lambda *x: told.append(x))
+        assert len(replies) == 60
+        for i, reply in enumerate(replies):
+            assert isinstance(reply, Refusal) if i % 3 == 0 else reply.text == f"Q {i}"
+        assert sorted(server.paid) == sorted(f"Q {i}" for i in range(60) if i % 3)
+        assert 2 <= server.most_under_way <= 8
+        assert told[-1] == (60, 60) and len(told) == 60
+
+
+def test_a_server_that_is_not_there_is_an_error_that_names_it():
+    with Server() as server:
+        url = server.url
+    with open_endpoint(EndpointSettings(url=url, model="m", retries=1, backoff=0)) as endpoint:
+        with pytest.raises(EndpointError, match=rf"{url} cannot be reached.*tried 2 times"):
+            endpoint.ask_sync(says("a"))
+        with pytest.raises(EndpointError, match="cannot be reached"):
+            endpoint.check()
+
+
+def test_it_is_asked_from_running_loops_threads_and_plain_code_alike():
+    with Server(latency=0.01) as server, at(server) as endpoint:
+
+        async def inside():
+            here = await endpoint.ask(says("awaited"))
+            # As TRL's trainer calls a reward in a running loop: the loop stands still meanwhile.
+            return here.text, endpoint.ask_sync(says("waited for")).text
+
+        assert asyncio.run(inside()) == ("AWAITED", "WAITED FOR")
+        assert asyncio.run(inside())[0] == "AWAITED"  # a second loop, over the same connections
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda i: endpoint.ask_sync(says(f"t {i}")).text, range(40)))
+        assert found == [f"T {i}" for i in range(40)]
+
+
+def test_equal_questions_at_once_are_paid_once():
+    with Server(latency=0.1) as server, at(server) as endpoint:
+        replies = endpoint.ask_many_sync([says("same")] * 20)
+        assert [reply.text for reply in replies] == ["SAME"] * 20
+        assert server.paid == ["SAME"]
+        assert sum(not reply.cached for reply in replies) == 1
+        assert endpoint.stats.cached == 19
+
+
+def test_sampled_replies_to_equal_questions_are_drawn_apart():
+    with Server() as server, at(server, temperature=0.7, seed=3) as endpoint:
+        endpoint.ask_many_sync([says("same")] * 4)
+        assert len(server.paid) == 4
+        seeds = [body["seed"] for body in server.requests]
+        assert len(set(seeds)) == 4 and all(0 <= seed < 2**31 for seed in seeds)
+        again = at(server, temperature=0.7, seed=3)
+        again.ask_many_sync([says("same")] * 4)
+        assert sorted(body["seed"] for body in server.requests[4:]) == sorted(seeds)
+        again.close()
+
+
+def test_a_caller_who_leaves_stops_neither_the_others_nor_what_is_paid():
+    with Server(latency=0.2) as server, at(server) as endpoint:
+
+        async def leave():
+            first = asyncio.create_task(endpoint.ask(says("a")))
+            second = asyncio.create_task(endpoint.ask(says("a")))
+            await asyncio.sleep(0.1)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            return await second
+
+        assert asyncio.run(leave()).text == "A"
+        assert len(server.requests) == 1
+
+
+def test_closing_ends_what_is_under_way_and_a_later_question_opens_anew():
+    with Server(lambda n, b: "hang" if n == 0 else "answer") as server:
+        endpoint = at(server, timeout=30)
+        found = []
+
+        def ask():
+            with pytest.raises(EndpointError, match="closed"):
+                endpoint.ask_sync(says("a"))
+            found.append(True)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        while not server.requests:
+            time.sleep(0.01)
+        endpoint.close()
+        thread.join(5)
+        assert found
+        assert endpoint.ask_sync(says("b")).text == "B"
+        endpoint.close()
+
+
+def pieces(endpoint, text):
+    async def collect():
+        found = []
+        async for piece in endpoint.stream(says(text)):
+            found.append(piece)  # noqa: PERF401 - what came before an error counts
+        return found
+
+    return asyncio.run(collect())
+
+
+def test_a_stream_comes_in_pieces_and_is_kept_whole(tmp_path):
+    with Server() as server, at(server, cache=tmp_path / "c") as endpoint:
+        assert pieces(endpoint, "abcdefgh") == ["ABC", "DEF", "GH"]
+        assert pieces(endpoint, "abcdefgh") == ["ABCDEFGH"]
+        reply = endpoint.ask_sync(says("abcdefgh"))
+        assert reply.cached and (reply.prompt_tokens, reply.completion_tokens) == (10, 5)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (("stream", 2, False), "broke off after 6 characters"),
+        (("event", "{broken"), "cannot be read"),
+        (("event", "[1]"), "a JSON object was expected"),
+        (("event", '{"choices": [7]}'), "cannot be read"),
+        (("event", '{"error": {"message": "out of memory"}}'), "out of memory"),
+        (("status", 400, [], "no"), "status 400: no"),
+    ],
+    ids=str,
+)
+def test_half_a_stream_is_an_error_and_is_not_kept(trouble, said, tmp_path):
+    with (
+        Server(lambda n, b: trouble if n == 0 else "answer") as server,
+        at(server, cache=tmp_path / "c", retries=0) as endpoint,
+    ):
+        with pytest.raises(EndpointError, match=said):
+            pieces(endpoint, "abcdefgh")
+        assert "".join(pieces(endpoint, "abcdefgh")) == "ABCDEFGH"
+
+
+def test_a_stream_that_fails_before_its_first_piece_is_asked_for_again():
+    with Server(lambda n, b: ("status", 503) if n == 0 else "answer") as server, at(server) as endpoint:
+        assert "".join(pieces(endpoint, "abc")) == "ABC"
+    with Server(lambda n, b: ("stream", 1, False)) as server, at(server) as endpoint:
+        with pytest.raises(EndpointError, match="broke off"):
+            pieces(endpoint, "abcdef")
+        assert len(server.requests) == 1, "what was handed over cannot be taken back"
+
+
+def test_a_server_with_one_model_needs_no_name():
+    with Server() as server, open_endpoint(server.url) as endpoint:
+        replies = endpoint.ask_many_sync([says(f"{i}") for i in range(5)])
+        assert {reply.model for reply in replies} == {"echo"} == {endpoint.name}
+        endpoint.check()
+    with Server() as server, at(server, model="another") as endpoint, pytest.raises(Refusal, match="it lists 'echo'"):
+        endpoint.check()
+
+
+def test_the_key_is_sent_and_shown_nowhere(monkeypatch, caplog, tmp_path, capfd):
+    """Whatever is printed, raised, logged or stored is searched for the key."""
+    monkeypatch.setenv("VANTAGE_TEST_KEY", KEY)
+    caplog.set_level(logging.DEBUG)
+
+    def behaviour(number, body):
+        return ["answer", ("status", 401, [], f"Incorrect key {KEY}"), ("raw", f"<b>{KEY}", 200, "text/html")][number]
+
+    with Server(behaviour) as server, at(server, key_env="VANTAGE_TEST_KEY", cache=tmp_path / "c") as endpoint:
+        endpoint.ask_sync(says("a"))
+        assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+        shown = [repr(endpoint), str(endpoint.settings), endpoint.settings.model_dump_json(), repr(endpoint.__dict__)]
+        for text in "bc":
+            with pytest.raises(EndpointError) as caught:
+                endpoint.ask_sync(says(text))
+            shown += [str(caught.value), repr(caught.value.__cause__), repr(caught.value)]
+        assert "***" in shown[-1]
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    captured = capfd.readouterr()
+    everything = "\n".join([*shown, caplog.text, captured.out, captured.err, stored.decode("latin-1")])
+    assert KEY not in everything and KEY[3:] not in everything
+
+
+def test_proxies_of_the_environment_are_not_asked_for_this_machine(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with Server() as server, at(server) as endpoint:
+        assert endpoint.ask_sync(says("a")).text == "A"
+
+
+def test_further_fields_are_sent_and_longest_replies_by_either_name():
+    with Server() as server:
+        with at(server, extra={"top_k": 20}) as endpoint:
+            endpoint.ask_sync(says("a"))
+        with at(server, extra={"max_completion_tokens": 9}) as endpoint:
+            endpoint.ask_sync(says("a"))
+        assert server.requests[0]["top_k"] == 20
+        assert "max_tokens" not in server.requests[1] and server.requests[1]["max_completion_tokens"] == 9
+
+
+def test_what_has_no_url_is_no_server():
+    from vantage.endpoints.client import ServerEndpoint
+
+    with pytest.raises(ConfigError, match="url"):
+        ServerEndpoint(EndpointSettings(model="m"))
+
+
+def test_calls_never_exceed_their_budget_and_what_came_is_kept(tmp_path):
+    with Server(lambda n, b: ("slow", 0.01 * (n % 3))) as server:
+        settings = {"budget": {"calls": 25}, "concurrency": 16, "cache": tmp_path / "c"}
+        with at(server, **settings) as endpoint:
+            with pytest.raises(BudgetError, match="25 calls") as caught:
+                endpoint.ask_many_sync([says(f"{i}") for i in range(100)])
+            assert len(server.requests) == len(server.paid) == endpoint.stats.calls == 25
+            assert sum(reply is not None for reply in caught.value.replies) == 25
+        # The next run pays for nothing that the first has paid for.
+        with at(server, **settings | {"budget": {"calls": 75}}) as endpoint:
+            replies = endpoint.ask_many_sync([says(f"{i}") for i in range(100)])
+            assert [reply.text for reply in replies] == [f"{i}" for i in range(100)]
+        assert len(server.paid) == len(set(server.paid)) == 100
+        with at(server, **settings | {"budget": {"calls": 0}}) as endpoint:
+            assert all(reply.cached for reply in endpoint.ask_many_sync([says(f"{i}") for i in range(100)]))
+
+
+def test_retries_count_against_the_budget():
+    with Server(lambda n, b: ("status", 500)) as server, at(server, budget={"calls": 2}, retries=5) as endpoint:
+        with pytest.raises(BudgetError, match="2 calls is spent.*the last try: status 500"):
+            endpoint.ask_sync(says("a"))
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("limit", [{"tokens": 3000}, {"cost": 0.006, "price_in": 1.0, "price_out": 4.0}])
+def test_tokens_and_money_never_exceed_their_budget(limit):
+    """The server uses as many tokens as it may; the bound is added up by hand."""
+    usage = {"prompt_tokens": 20, "completion_tokens": 100}
+    with (
+        Server(latency=0.005, usage=usage) as server,
+        at(server, budget=limit, max_tokens=100, concurrency=16) as endpoint,
+    ):
+        with pytest.raises(BudgetError, match="is spent.*one more call could take up to"):
+            endpoint.ask_many_sync([says(f"{i}") for i in range(200)])
+        calls = len(server.paid)
+        assert calls == endpoint.stats.calls
+        if "tokens" in limit:
+            assert 2700 <= 120 * calls <= 3000
+        else:
+            cost = calls * (20 * 1.0 + 100 * 4.0) / 1e6
+            assert 0.005 <= cost <= 0.006 and endpoint.stats.cost == pytest.approx(cost)
+
+
+def test_replies_do_not_depend_on_the_order_in_which_they_come(tmp_path):
+    """Two runs whose servers answer in opposite orders give the same replies and the same keys."""
+    found = []
+    for name, delay in (("a", lambda i: 0.002 * i), ("b", lambda i: 0.06 - 0.002 * i)):
+        with (
+            Server(lambda n, b, delay=delay: ("slow", delay(int(b["messages"][0]["content"])))) as server,
+            at(server, cache=tmp_path / name, temperature=1.0, seed=1) as endpoint,
+        ):
+            replies = endpoint.ask_many_sync([says(f"{i % 30}") for i in range(40)])
+            seeds = {(body["messages"][0]["content"], body["seed"]) for body in server.requests}
+            found.append(([reply.text for reply in replies], seeds))
+    assert found[0] == found[1]
