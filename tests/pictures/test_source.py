@@ -1,5 +1,7 @@
 import hashlib
+import struct
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -219,3 +221,75 @@ def test_a_mapping_makes_16_bit_depth_readable(tmp_path):
     assert Source(write_picture(tmp_path / "a.png"), mapping="depth").load().getpixel((0, 0)) == (9, 60, 200)
     with pytest.raises(ConfigError, match="'fog' is no mapping of pictures; known: depth"):
         Source(tmp_path / "d.png", mapping="fog")
+
+
+def write_deep(path, colour, samples):
+    """A PNG of 16 bits a channel of one colour, written by hand: Pillow writes none of several channels."""
+    kind = {2: 4, 3: 2, 4: 6}[len(samples)]
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    row = b"\0" + struct.pack(f">{len(samples)}H", *samples) * colour[0]
+    header = struct.pack(">IIBBBBB", *colour, 16, kind, 0, 0, 0)
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row * colour[1])) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ((0x1234, 0x00FF, 0xABCD), (0x12, 0x00, 0xAB)),
+        ((0x1234, 0x00FF, 0xABCD, 0xFFFF), (0x12, 0x00, 0xAB)),
+        ((0x4321, 0xFFFF), (0x43,) * 3),
+    ],
+)
+def test_sixteen_bits_of_several_channels_are_never_cut_unasked(tmp_path, samples, expected):
+    path = write_deep(tmp_path / "deep.png", (4, 3), samples)
+    assert Source(path).size() == (4, 3)
+    for mapping in ("", "depth"):
+        with pytest.raises(PictureError, match=r"deep\.png: mode \w+ of 16 bits a channel .* mapping high-byte"):
+            Source(path, mapping=mapping).load()
+    assert Source(path, mapping="high-byte").load().getpixel((3, 2)) == expected
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    clear, half = (200, 0, 0, 0), (0, 0, 0, 128)
+    picture = Image.new("RGBA", (2, 1), clear)
+    picture.putpixel((1, 0), half)
+    picture.save(tmp_path / "rgba.png")
+    loaded = Source(tmp_path / "rgba.png").load()
+    assert [loaded.getpixel((x, 0)) for x in range(2)] == [(255, 255, 255), (127, 127, 127)]
+    Image.new("LA", (1, 1), (10, 0)).save(tmp_path / "la.png")
+    indexed = Image.new("RGB", (1, 1), (9, 9, 9)).quantize()
+    indexed.save(tmp_path / "p.png", transparency=indexed.getpixel((0, 0)))
+    Image.new("RGB", (1, 1), (1, 2, 3)).save(tmp_path / "key.png", transparency=(1, 2, 3))
+    for name in ("la", "p", "key"):
+        assert Source(tmp_path / f"{name}.png").load().getpixel((0, 0)) == (255, 255, 255)
+    assert Source(Image.new("PA", (1, 1), (3, 0))).load().getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_bytes_are_decoded_once_too(tmp_path, decoded):
+    content = write_picture(tmp_path / "a.png", colour=(7, 8, 9)).read_bytes()
+    source = Source(content)
+    first = source.load()
+    first.putpixel((0, 0), (1, 2, 3))
+    assert source.load().getpixel((0, 0)) == Source(bytes(content)).load().getpixel((0, 0)) == (7, 8, 9)
+    assert len(decoded) == 1
+    assert source == Source(content)
+
+
+@pytest.mark.parametrize("form", ["EPS", "PDF", "ICO", "TGA"])
+def test_formats_beyond_those_named_are_refused(form, tmp_path):
+    path = tmp_path / f"a.{form.lower()}"
+    Image.new("RGB", (32, 32)).save(path, form)
+    for call in (Source(path).size, Source(path.read_bytes()).load):
+        with pytest.raises(PictureError, match="not a readable picture"):
+            call()
+
+
+@pytest.mark.parametrize("given", [{"sha256": 3}, {"sha256": []}, {"mapping": 3}, {"mapping": None}])
+def test_settings_of_a_picture_are_texts(given):
+    with pytest.raises(PictureError):
+        Source(Image.new("RGB", (2, 2)), **given)

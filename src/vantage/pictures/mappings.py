@@ -10,7 +10,7 @@ seen, so it is named and never guessed:
 | ``depth-channels`` | whole millimetres below 65,536 | red 4 (d // 1024), green 8 (d // 32 mod 32), blue 8 (d mod 32) |
 | ``thermal`` | heat | grey, hot is bright, linear between this picture's 1st and 99th percentile |
 | ``thermal:LOW-HIGH`` | heat | grey, hot is bright, linear from LOW to HIGH, the same for every picture |
-| ``high-byte`` | 16-bit pictures | grey, the upper eight of the sixteen bits |
+| ``high-byte`` | 16-bit pictures | the upper eight of the sixteen bits: grey, or colours of a picture in colour |
 
 ``depth`` and ``depth-inverse`` take a range too, ``depth:500-8000``, in the file's own units; 300-10000 unless given,
 which suits indoor cameras that write millimetres. What lies nearer or farther gets the grey of the range's end. Holes,

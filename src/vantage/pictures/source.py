@@ -8,9 +8,10 @@ import re
 import threading
 import warnings
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -23,9 +24,16 @@ MAX_PIXELS = 64_000_000
 """Pictures of more pixels are refused before they are decoded; a guard against decompression bombs."""
 
 KEPT_BYTES = 128 * 2**20
-"""Decoded pictures of files that stay in memory, so that one asked for again is not decoded again."""
+"""Decoded pictures of files and bytes that stay in memory, so that one asked for again is not decoded again."""
 
 _EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
+"""Formats that are read, where Pillow has them; those that it hands to another program, such as EPS, are not."""
+
+_AS_PNG = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
+"""Modes of pictures in memory that a PNG holds without loss; others become TIFF."""
+
+_TRANSPARENT = {"RGBA", "LA", "PA"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _UPRIGHT = {
@@ -60,12 +68,15 @@ class Source:
     ref: str = ""
     sha256: str = ""
     mapping: str = ""
+    _digest: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.image, (str, Path, bytes, Image.Image)):
             raise PictureError(f"a picture is a path or a PIL image, not {type(self.image).__name__}: {self.image!r}")
-        if self.sha256 and not (isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256)):
+        if not isinstance(self.sha256, str) or (self.sha256 and not _SHA256.fullmatch(self.sha256)):
             raise PictureError(f"a sha256 is 64 digits 0-9a-f, not {self.sha256!r}")
+        if not isinstance(self.mapping, str):
+            raise PictureError(f"a mapping is a text such as depth, not {self.mapping!r}")
         if self.mapping:
             _mapping(self.mapping)
         if not self.ref:
@@ -83,14 +94,14 @@ class Source:
             return (height, width) if _orientation(image) >= 5 else (width, height)
 
     def load(self) -> Image.Image:
-        """Decode to 8-bit RGB at full size; the picture is the caller's to change.
+        """Decode to 8-bit RGB at full size, on white where it is transparent; the picture is the caller's to change.
 
-        Files decoded lately are kept, so that a picture which several prompts show is decoded once.
+        Files and bytes decoded lately are kept, so that a picture which several prompts show is decoded once.
 
         Raises:
             PictureError: as ``size``, or the file is cut short, is not the one that ``sha256`` names, or its values are
-                not 8-bit and no mapping is named: how 16-bit or floating-point depth becomes grey levels is never
-                guessed.
+                not 8-bit and no mapping is named: how 16-bit or floating-point values become grey levels or colours is
+                never guessed.
         """
         key = self._key()
         kept = _kept.get(key) if key is not None else None
@@ -101,22 +112,23 @@ class Source:
         return kept.copy()
 
     def content(self) -> bytes:
-        """The encoded picture: the file's bytes as they are; a picture in memory becomes a PNG.
+        """The encoded picture: the file's bytes as they are.
+
+        A picture in memory becomes a PNG, or a TIFF where a PNG would lose something.
 
         Raises:
-            PictureError: the file cannot be read, or is not the one that ``sha256`` names.
+            PictureError: the file cannot be read, or is not the one that ``sha256`` names; or a picture in memory is of
+                a mode that neither holds.
         """
         if isinstance(self.image, Image.Image):
-            buffer = io.BytesIO()
-            self.image.save(buffer, "PNG")
-            return buffer.getvalue()
+            return _encoded(self.image, self.ref)
         try:
             content = self.image if isinstance(self.image, bytes) else Path(self.image).read_bytes()
         except FileNotFoundError as error:
             raise PictureError(f"{self.ref}: no such file") from error
         except (OSError, ValueError) as error:
             raise PictureError(f"{self.ref}: not a readable picture ({error})") from error
-        if self.sha256 and hashlib.sha256(content).hexdigest() != self.sha256:
+        if self.sha256 and self._hashed(content) != self.sha256:
             raise PictureError(f"{self.ref}: this is not the picture of sha256 {self.sha256}; its content has changed")
         return content
 
@@ -126,9 +138,19 @@ class Source:
         Raises:
             PictureError: as ``content``.
         """
-        return hashlib.sha256(self.content()).hexdigest()
+        return self._hashed(self.content())
+
+    def _hashed(self, content: bytes) -> str:
+        """SHA-256 of the content; of bytes, which do not change, it is computed once."""
+        if not isinstance(self.image, bytes):
+            return hashlib.sha256(content).hexdigest()
+        if not self._digest:
+            object.__setattr__(self, "_digest", hashlib.sha256(content).hexdigest())
+        return self._digest
 
     def _key(self) -> tuple[object, ...] | None:
+        if isinstance(self.image, bytes):
+            return self._hashed(self.image), self.sha256, self.mapping
         if not isinstance(self.image, (str, Path)):
             return None
         try:
@@ -144,12 +166,14 @@ class Source:
                     f"{self.ref}: mode {image.mode} is not 8-bit; say how its values become grey levels by naming a "
                     "mapping, such as depth or thermal (see vantage.pictures.mappings)"
                 )
+            if _deep(image) and self.mapping != "high-byte":
+                raise PictureError(
+                    f"{self.ref}: mode {image.mode} of 16 bits a channel is not 8-bit; name the mapping high-byte to "
+                    "take the upper eight (see vantage.pictures.mappings)"
+                )
             orientation = _orientation(image)
             try:
-                if image.mode not in _EIGHT_BIT:
-                    loaded = _mapping(self.mapping)(image)
-                else:
-                    loaded = image.convert("RGB") if image.mode != "RGB" else image.copy()
+                loaded = _rgb(image) if image.mode in _EIGHT_BIT else _mapping(self.mapping)(image)
                 return loaded.transpose(_UPRIGHT[orientation]) if orientation > 1 else loaded
             except (OSError, SyntaxError, ValueError) as error:
                 raise PictureError(f"{self.ref}: the picture is corrupt or cut short ({error})") from error
@@ -161,10 +185,7 @@ class Source:
         else:
             file = io.BytesIO(self.content()) if whole or isinstance(self.image, bytes) else self.image
             try:
-                with warnings.catch_warnings():
-                    # Pillow's own bomb warning comes at a size of its choosing; ours is an error at MAX_PIXELS.
-                    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                    image = Image.open(file)
+                image = open_image(file)
             except FileNotFoundError as error:
                 raise PictureError(f"{self.ref}: no such file") from error
             except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
@@ -173,6 +194,61 @@ class Source:
         if width * height > MAX_PIXELS:
             raise PictureError(f"{self.ref}: {width}x{height} is more than {MAX_PIXELS:,} pixels; refused undecoded")
         return image
+
+
+def open_image(file: str | Path | BinaryIO) -> Image.Image:
+    """Read a picture's header; ``FORMATS`` alone are read.
+
+    Raises:
+        OSError, ValueError, Image.DecompressionBombError: as ``PIL.Image.open``.
+    """
+    with warnings.catch_warnings():
+        # Pillow's own bomb warning comes at a size of its choosing; ours is an error at MAX_PIXELS.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file, formats=_formats())
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(form for form in FORMATS if form in Image.OPEN)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """A picture of 8 bits as RGB, on white where it is transparent; never the same object."""
+    if image.mode in _TRANSPARENT or "transparency" in image.info:
+        clear = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    return image.convert("RGB") if image.mode != "RGB" else image.copy()
+
+
+def _deep(image: Image.Image) -> bool:
+    """Whether a picture of several channels has 16 bits in each, which Pillow would cut to 8 without a word."""
+    # Pillow opens such a PNG or TIFF as RGB, and tells what the file holds in the arguments of its decoder alone.
+    tiles = getattr(image, "tile", ())
+    if image.format == "PPM":
+        return image.mode == "RGB" and any(isinstance(tile[3], tuple) and tile[3][-1] > 255 for tile in tiles)
+    return image.mode in _EIGHT_BIT and any(";16" in str(tile[3]) for tile in tiles)
+
+
+def _encoded(picture: Image.Image, ref: str) -> bytes:
+    """A picture in memory as a file's bytes, upright."""
+    buffer = io.BytesIO()
+    try:
+        orientation = _orientation(picture)
+        upright = picture.transpose(_UPRIGHT[orientation]) if orientation > 1 else picture
+        upright.save(buffer, "PNG" if picture.mode in _AS_PNG else "TIFF")
+        if picture.mode not in _AS_PNG:
+            # Some modes are written and read back as another, or not at all.
+            again = Image.open(io.BytesIO(buffer.getvalue()), formats=("TIFF",))
+            if again.mode != upright.mode or again.tobytes() != upright.tobytes():
+                raise ValueError(f"a TIFF gives it back as {again.mode}")
+    except (OSError, ValueError, KeyError) as error:
+        raise PictureError(
+            f"{ref}: a picture of mode {picture.mode} cannot be kept without loss ({error}); give one of mode "
+            f"{', '.join(sorted(_AS_PNG))}"
+        ) from error
+    return buffer.getvalue()
 
 
 def _mapping(text: str) -> GreyMapping:
