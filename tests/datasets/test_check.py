@@ -128,3 +128,31 @@ def test_what_cannot_be_checked():
         datasets.check([])
     with pytest.raises(ConfigError, match="processor"):
         datasets.check([row("yes")], window=10)
+
+
+@pytest.mark.parametrize("question", ["", " \n", None, 3])
+def test_a_question_that_asks_nothing(question):
+    assert "row 'r1': its question is a text that is not blank, not" in problems(
+        [replace(row("yes"), question=question)]
+    )
+
+
+@pytest.mark.parametrize("question", ["<image>\nHow many?", "Is <image 2> darker?"])
+def test_a_question_that_marks_a_picture(question):
+    text = problems([replace(row("yes"), question=question)])
+    assert "row 'r1': its question marks a picture" in text
+    assert "would count as one picture more" in text
+
+
+def test_a_question_that_a_processor_would_take_for_a_picture(processor):
+    for token in ("<|image_pad|>", "<|video_pad|>"):
+        rows = [replace(row("yes"), question=f"Is {token} a picture?")]
+        assert f"its question holds {token!r}" in problems(rows, processor=processor)
+        assert datasets.check(rows).rows == 1
+
+
+def test_half_a_surrogate_is_a_problem_where_prompts_are_measured(processor):
+    rows = [replace(row("yes"), question="How \ud83d many?"), replace(row("yes"), id="r2")]
+    text = problems(rows, processor=processor)
+    assert text.startswith("1 problem in 2 rows:\nrow 'r1': its question is no valid Unicode")
+    assert datasets.check(rows).rows == 2

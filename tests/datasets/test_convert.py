@@ -88,3 +88,49 @@ def test_rows_hold_plain_json(tmp_path):
     convert([row(float("1.5"))], tmp_path / "rows.jsonl")
     (line,) = (tmp_path / "rows.jsonl").read_text().splitlines()
     assert set(json.loads(line)) == {"id", "question", "sources", "truth", "reward", "metadata"}
+
+
+def test_numbers_beyond_those_of_parquet_come_back(tmp_path):
+    rows = [Sample(str(i), "?", row("x").sources, truth, "answer") for i, truth in enumerate([10**30, -(2**63), 3])]
+    convert(rows, tmp_path / "rows.parquet")
+    assert [sample.truth for sample in datasets.load(f"parquet:{tmp_path / 'rows.parquet'}")] == [10**30, -(2**63), 3]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@pytest.mark.parametrize("truth", [float("nan"), float("-inf"), {1, 2}, [object()]])
+def test_what_json_cannot_say_names_the_row(tmp_path, kind, truth):
+    with pytest.raises(DataError, match="row 'r1': its truth or metadata cannot be written as JSON"):
+        convert([row(truth)], tmp_path / f"rows.{kind}")
+    with pytest.raises(DataError, match="row 'r1': its truth or metadata cannot be written as JSON"):
+        convert([row("x", note=truth)], tmp_path / f"rows.{kind}")
+    assert not (tmp_path / f"rows.{kind}").exists()
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "F", "I", "I;16", "LAB", "RGBA", "P"])
+def test_pictures_in_memory_are_kept_without_loss(tmp_path, mode):
+    noise = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise)
+    if mode in ("F", "I", "I;16"):
+        picture = Image.fromarray(noise[..., 0].astype({"F": np.float32, "I": np.int32, "I;16": np.uint16}[mode]) * 250)
+        picture = picture if mode == "I;16" else picture.point(lambda value: value * 300)
+    picture = picture if picture.mode == mode else picture.convert(mode)
+    convert([Sample("r", "?", {"rgb": Source(picture)}, "yes", "answer")], tmp_path / "rows.jsonl")
+    with Image.open(next((tmp_path / "rows_pictures").iterdir())) as kept:
+        assert np.array_equal(np.asarray(kept.convert(mode) if mode == "P" else kept), np.asarray(picture))
+
+
+@pytest.mark.parametrize("mode", ["HSV", "YCbCr"])
+def test_a_picture_in_memory_that_no_file_holds(tmp_path, mode):
+    with pytest.raises(PictureError, match=rf"row 'r', source 'rgb': .*mode {mode} cannot be kept without loss"):
+        convert([Sample("r", "?", {"rgb": Source(Image.new(mode, (2, 2)))}, "yes", "answer")], tmp_path / "rows.jsonl")
+
+
+def test_a_picture_in_memory_is_kept_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (4, 9, 3), dtype=np.uint8))
+    noise.save(tmp_path / "phone.png", exif=exif)
+    source = Source(Image.open(tmp_path / "phone.png"))
+    again = Source(source.content())
+    assert again.size() == source.size() == (4, 9)
+    assert again.load().tobytes() == source.load().tobytes()

@@ -73,21 +73,46 @@ def test_right_options_are_found_by_letter_or_text():
         exams.letter_of(["x"], "q", "w")
 
 
-@pytest.mark.parametrize("place", ["", "images", "data", ".."])
-def test_pictures_lie_beside_the_rows(tmp_path, place):
-    file = tmp_path / "release" / "test.jsonl"
-    file.parent.mkdir()
+@pytest.mark.parametrize(
+    ("folder", "place"),
+    [
+        ("a", ""),
+        ("a", "images"),
+        ("a", "data"),
+        ("data", ""),
+        ("data", ".."),
+        ("data", "../images"),
+        ("data", "images"),
+    ],
+)
+def test_pictures_lie_beside_the_rows(tmp_path, folder, place):
+    file = tmp_path / "release" / folder / "test.jsonl"
+    file.parent.mkdir(parents=True)
     file.touch()
     made = write_picture(file.parent / place / "p" / "1.png")
     assert exams.picture("p/1.png", spec(file), "w", "r").image.samefile(made)
+    assert exams.picture("p/1.png", spec(file.parent), "w", "r").image.samefile(made)
+
+
+def test_a_manifest_stays_in_its_folder(tmp_path):
+    """The folder around it is searched where releases have it so, and nowhere else."""
+    write_picture(tmp_path / "1.png")
+    (tmp_path / "mine").mkdir()
+    file = tmp_path / "mine" / "test.jsonl"
+    file.touch()
+    with pytest.raises(DataError, match=r"^w: no such picture; looked for \S*mine/1\.png"):
+        exams.picture("1.png", spec(file), "w", "r")
+    assert exams.picture("1.png", spec(file, root=tmp_path), "w", "r").image == tmp_path / "1.png"
+    with pytest.raises(DataError, match=r"^w: the path .* leaves its root"):
+        exams.picture(str(tmp_path / "1.png"), spec(file), "w", "r")
 
 
 def test_a_root_is_the_only_place_besides_what_it_holds(tmp_path):
     write_picture(tmp_path / "1.png")
     (tmp_path / "root").mkdir()
-    with pytest.raises(DataError, match=r"^w: no picture '1\.png' below .*root, .*root/images, "):
+    with pytest.raises(DataError, match=r"^w: no such picture; looked for \S*root/1\.png, \S*root/images/1\.png, "):
         exams.picture("1.png", spec(tmp_path, root=tmp_path / "root"), "w", "r")
-    with pytest.raises(DataError, match=r"^w: no picture 'xxx.{1,90} below "):
+    with pytest.raises(DataError, match=r"^w: .{1,300}: File name too long$"):
         exams.picture("x" * 100_000, spec(tmp_path), "w", "r")
     for name in ("../1.png", "/etc/passwd"):
         with pytest.raises(DataError, match=r"^w: the path .* leaves its root"):
@@ -124,3 +149,12 @@ def test_tasks_keep_rows_and_an_unknown_one_is_an_error(tmp_path):
     assert kept("TEXT_LITE", "vision only") == ["w1", "w2", "w3"]
     with pytest.raises(ConfigError, match="no row is of kind 'nothing'; there are Text Lite, Vision Only"):
         kept("text-lite", "nothing")
+
+
+def test_a_row_whose_kind_cannot_be_read_is_no_other_kind(tmp_path):
+    found = [("w1", {"kind": "a"}), ("w2", {}), ("w3", {"kind": 3}), ("w4", {"kind": "b"})]
+    kept = list(exams.of_tasks(found, spec(tmp_path, tasks=("a",)), lambda row: [row.get("kind")]))
+    assert [where for where, _ in kept] == ["w1", "w2", "w3"]
+    assert [str(row) for _, row in kept[1:]] == [
+        f"{where}: tasks=a keeps kinds of question, and this row's cannot be read" for where in ("w2", "w3")
+    ]

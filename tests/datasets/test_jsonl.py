@@ -141,3 +141,32 @@ def test_paths_that_stay_in_the_root(rows, tmp_path):
     # Another root makes room for more.
     (sample,) = datasets.load(rows({**ROW, "sources": {"rgb": str(tmp_path / "pictures/a.png")}}) + "?root=/")
     assert sample.source("rgb").size() == (64, 48)
+
+
+@pytest.mark.parametrize("mapping", ["depth", None])
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        ({"path": "pictures/a.png", "mapping": 3}, "a mapping is a text such as depth, not 3"),
+        ({"path": "pictures/a.png", "mapping": []}, "a mapping is a text"),
+        ({"path": "pictures/a.png", "sha256": 0}, "a sha256 is 64 digits 0-9a-f, not 0"),
+        ({"path": "pictures/a.png", "sha256": ["a"]}, "a sha256 is 64 digits"),
+        ({"path": 3}, "key 'path' is a text, not 3"),
+        ({"bytes": "text", "path": "pictures/a.png"}, "key 'bytes' is an encoded picture, not 'text'"),
+    ],
+)
+def test_what_a_picture_may_not_say_is_the_rows_problem(rows, picture, mapping, reason):
+    more = f"?mapping={mapping}" if mapping else ""
+    with pytest.raises(DataError, match=r"^1 problem in 2 rows:\n\S*rows\.jsonl:1: ") as caught:
+        datasets.load(rows({**ROW, "sources": {"rgb": picture}}, {**ROW, "id": "b"}) + more)
+    assert reason in str(caught.value)
+
+
+def test_rows_are_read_when_they_are_taken(rows):
+    spec = rows(ROW, {**ROW, "id": "b"}, "not json") + "?n=2"
+    assert [sample.id for sample in datasets.load(spec)] == ["a", "b"]
+    found = datasets.read(spec)
+    assert found.total is None
+    assert [where[-2:] for where, _ in found] == [where[-2:] for where, _ in found] == [":1", ":2"]
+    assert datasets.read(spec + "&seed=1").total == 2
+    assert datasets.read("night?n=7").total == 7

@@ -98,3 +98,9 @@ def test_an_unreadable_annotation_is_named(tmp_path, text):
     (tmp_path / "a.xml").write_text(text)
     with pytest.raises(DataError, match=r"a\.xml"):
         voc_boxes(tmp_path / "a.xml")
+
+
+def test_how_many_pairs_were_left_out_is_logged_once(folder, caplog):
+    annotate(folder / "Annotations" / "190001.xml", ("person", 1, 2, 30, 40))
+    assert len(datasets.load(f"llvip:{folder}?split=test&unlabelled=drop")) == 1
+    assert [record.getMessage() for record in caplog.records] == [f"{folder}: left out 1 pairs without boxes"]

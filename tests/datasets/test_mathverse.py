@@ -93,7 +93,7 @@ def test_there_is_one_split(release):
         ({"question": None}, "key 'question' is a text"),
         ({"answer": 4}, "key 'answer' is a text"),
         ({"image": "../../x.png"}, "leaves its root"),
-        ({"image": "images_version_5/image_1.png"}, "no picture 'images_version_5/image_1.png'"),
+        ({"image": "images_version_5/image_1.png"}, "images_version_5/image_1.png (root=FOLDER looks elsewhere)"),
     ],
 )
 def test_a_bad_row_is_named(release, change, message):

@@ -89,7 +89,7 @@ def test_there_is_no_training_split(repository):
         ({"options": "AB"}, "key 'options' is a list of texts"),
         ({"level": "1"}, "key 'level' is an integer"),
         ({"image": "../../7.jpg"}, "leaves its root"),
-        ({"image": "images/8.jpg"}, "no picture 'images/8.jpg'"),
+        ({"image": "images/8.jpg"}, "images/8.jpg (root=FOLDER looks elsewhere)"),
     ],
 )
 def test_a_bad_row_is_named(repository, change, message):
@@ -123,3 +123,14 @@ def test_real_rows():
 
 def test_hostile_values_are_errors_of_their_row(tmp_path):
     expect_only_errors_of_the_row("mathvision", tmp_path, FREE, CHOICE | {"decoded_image": encoded()})
+
+
+def test_a_part_of_a_split_is_found(repository):
+    folder = repository(FREE)
+    (folder / "data" / "testmini.jsonl").rename(folder / "testmini_30.jsonl")
+    assert [sample.id for sample in datasets.load(f"mathvision:{folder}")] == ["mathvision/testmini/7"]
+    with pytest.raises(ConfigError, match="no rows of split 'test'; looked for"):
+        datasets.load(f"mathvision:{folder}?split=test")
+    (folder / "testmini_40.jsonl").write_text("{}")
+    with pytest.raises(ConfigError, match=r"may be any of testmini_30\.jsonl, testmini_40\.jsonl; name one of them"):
+        datasets.load(f"mathvision:{folder}")

@@ -122,7 +122,7 @@ def test_there_is_no_training_split(repository):
         ({"answer_type": None}, "key 'answer_type' is a text"),
         ({"metadata": []}, "key 'metadata' is an object"),
         ({"image": "../../../1.jpg"}, "leaves its root"),
-        ({"image": "images/2.jpg"}, "no picture 'images/2.jpg'"),
+        ({"image": "images/2.jpg"}, "images/2.jpg (root=FOLDER looks elsewhere)"),
     ],
 )
 def test_a_bad_row_is_named(repository, change, message):

@@ -152,3 +152,21 @@ def test_real_pairs(split, pairs):
     every = datasets.load(f"msrs:{root}?split={split}&frame=pixel&tasks=all")
     assert len(every) == pairs
     assert datasets.check(every).rows == pairs
+
+
+def test_boxes_without_pictures_are_named(folder):
+    file = folder / "labels" / "fusion" / "test" / "00009D.txt"
+    file.write_text("0 0.5 0.5 0.1 0.1\n")
+    for more in ("", "&unlabelled=drop"):
+        with pytest.raises(DataError, match=r"^1 problem in 5 rows:\n\S*00009D\.txt: these boxes have no pictures$"):
+            datasets.load(f"msrs:{folder}?split=test{more}")
+    # One folder of boxes for both splits: those of the other split have pictures there.
+    write_picture(folder / "train" / "vi" / "00009D.png")
+    labels = file.parent.rename(folder / "boxes")
+    assert len(datasets.load(f"msrs:{folder}?split=test&questions={labels}")) == 4
+
+
+def test_how_many_pairs_were_left_out_is_logged_once(folder, caplog):
+    (folder / "labels" / "fusion" / "test" / "00002N.txt").unlink()
+    assert len(datasets.load(f"msrs:{folder}?split=test&unlabelled=drop")) == 2
+    assert [record.getMessage() for record in caplog.records] == [f"{folder}: left out 1 pairs without boxes"]

@@ -123,3 +123,16 @@ def test_real_sentences():
         assert sample.source("image").size() == (400, 100)
         wrong = "false" if sample.truth == "true" else "true"
         assert marks_of(sample, sample.truth, wrong) == [1, 0]
+
+
+def test_a_part_of_a_split_is_found_and_names_the_split(nlvr):
+    folder = nlvr(NLVR)
+    part = folder / "dev_20.jsonl"
+    (folder / "dev" / "dev.json").rename(part)
+    for spec in (f"nlvr:{folder}?split=dev", f"nlvr:{part}", f"nlvr:{part}?split=dev"):
+        assert [sample.id for sample in datasets.load(spec)] == ["nlvr/dev/10-2-0"]
+    with pytest.raises(ConfigError, match=r"dev_20\.jsonl is the file of split 'dev', not of 'test'"):
+        datasets.load(f"nlvr:{part}?split=test")
+    write_lines(folder / "dev_30.jsonl", NLVR)
+    with pytest.raises(DataError, match=r"may be any of dev_20\.jsonl, dev_30\.jsonl; name one of them"):
+        datasets.load(f"nlvr:{folder}?split=dev")

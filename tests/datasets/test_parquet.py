@@ -66,7 +66,7 @@ def test_truths_of_several_types_are_json(write):
     assert [sample.truth for sample in datasets.load(write(*rows))] == ["yes", [[1, 2, 3, 4]]]
     with pytest.raises(DataError, match="row 0: both 'truth' and 'truth_json'"):
         datasets.load(write(row(truth_json="1")))
-    with pytest.raises(DataError, match="row 0: column 'truth_json' is no JSON"):
+    with pytest.raises(DataError, match="row 0: column 'truth_json': not JSON"):
         datasets.load(write({**rows[0], "truth_json": "{"}))
 
 
@@ -97,3 +97,34 @@ def test_what_is_no_parquet_file(tmp_path):
     (tmp_path / "rows.parquet").write_text("PAR1 not really")
     with pytest.raises(DataError, match=r"rows\.parquet: not a readable Parquet file"):
         datasets.load(f"parquet:{tmp_path / 'rows.parquet'}")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"truth": float("nan")}, "column 'truth' holds nan"),
+        ({"truth": [[1.0, float("inf")]]}, "column 'truth' holds inf"),
+        ({"metadata": {"x": {"y": float("nan")}}}, "column 'metadata' holds nan"),
+        ({"metadata": '{"x": NaN}'}, "column 'metadata': not JSON (NaN is no JSON)"),
+        ({"metadata": 3}, "column 'metadata' is a struct or JSON text, not 3"),
+        ({"sources": {"rgb": {"path": "a.png", "mapping": 3}}}, "a mapping is a text such as depth, not 3"),
+    ],
+)
+def test_what_no_json_could_say_is_the_rows_problem(write, change, message):
+    with pytest.raises(DataError) as caught:
+        datasets.load(write(row(**change)))
+    assert "rows.parquet, row 0: " in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_pictures_of_a_folder_of_files_lie_in_that_folder(write, tmp_path):
+    write(row())
+    assert datasets.load(f"parquet:{tmp_path}")[0].source("rgb").size() == (64, 48)
+
+
+def test_groups_of_rows_come_one_by_one(tmp_path):
+    """A file with pictures of many gigabytes is walked through; rows are numbered through all groups."""
+    table = pa.Table.from_pylist([row(id=str(i)) for i in range(50)])
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=20)
+    rows = datasets.read(f"parquet:{tmp_path / 'rows.parquet'}")
+    assert [(where.rpartition(" ")[2], sample.id) for where, sample in rows] == [(str(i), str(i)) for i in range(50)]

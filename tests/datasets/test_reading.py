@@ -105,3 +105,85 @@ def test_a_file_that_is_not_utf8(tmp_path):
     (tmp_path / "a.json").write_bytes(json.dumps("café", ensure_ascii=False).encode("latin-1"))
     with pytest.raises(DataError, match="not a readable UTF-8 file"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_line_that_is_not_utf8_hides_no_other(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf1\r\n" + "café".encode("latin-1") + b"\n\n" + '"café"\n'.encode())
+    (first, bad, last) = read_rows(file)
+    assert (first, last) == ((f"{file}:1", 1), (f"{file}:4", "café"))
+    assert str(bad[1]).startswith(f"{file}:2: not UTF-8")
+
+
+def test_a_list_after_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf\n\n [1, 2]")
+    assert [row for _, row in read_rows(tmp_path / "a.json")] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["a", "a.json", "a.jsonl", "a.parquet"])
+def test_a_folder_is_no_file(name, tmp_path):
+    (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match=rf"{name}: this is a folder; name a file"):
+        list(read_rows(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"x": NaN}', "NaN is no JSON"),
+        ("[-Infinity]", "-Infinity is no JSON"),
+        ("1e999", "the number '1e999' is too large"),
+        ('{"x": 1, "y": {"a": 1, "b": 2, "a": 1}}', "key 'a' stands twice in one object"),
+    ],
+)
+def test_what_pythons_reader_takes_and_json_is_not(text, reason, tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text(f'{{"x": -1.5e3}}\n{text}\n')
+    first, (where, bad) = read_rows(file)
+    assert first[1] == {"x": -1500.0}
+    assert str(bad) == f"{where}: not JSON ({reason})" == f"{file}:2: not JSON ({reason})"
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError, match=reason):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """A root beside a secret, with links of every kind."""
+    root = tmp_path / "root"
+    (root / "real").mkdir(parents=True)
+    (tmp_path / "secret").mkdir()
+    for file in (tmp_path / "secret" / "a.png", root / "real" / "a.png"):
+        file.touch()
+    (root / "inner").symlink_to(root / "real")
+    (root / "inner.png").symlink_to("real/a.png")
+    (root / "outer").symlink_to(tmp_path / "secret")
+    (root / "outer.png").symlink_to("../secret/a.png")
+    (tmp_path / "way").symlink_to(root)
+    return tmp_path
+
+
+@pytest.mark.parametrize("root", ["root", "way"])
+def test_links_stay_inside_too(linked, root, monkeypatch):
+    for name in ("real/a.png", "inner/a.png", "inner.png", "new.png", "real/new/a.png", "."):
+        assert inside(linked / root, name, "row 1") == linked / root / name
+    for name in ("outer/a.png", "outer.png", "outer", "outer/new/a.png"):
+        with pytest.raises(DataError, match=r"^row 1: .*leaves its root .* by a link; VANTAGE_FOLLOW_LINKS=1 allows"):
+            inside(linked / root, name, "row 1")
+    monkeypatch.setenv("VANTAGE_FOLLOW_LINKS", "1")
+    assert inside(linked / root, "outer/a.png", "row 1") == linked / root / "outer" / "a.png"
+    with pytest.raises(DataError, match="leaves its root"):
+        inside(linked / root, "../secret/a.png", "row 1")
+
+
+def test_a_link_that_became_a_folder_is_one(linked):
+    with pytest.raises(DataError, match="by a link"):
+        inside(linked / "root", "outer/a.png", "row 1")
+    (linked / "root" / "outer").unlink()
+    (linked / "root" / "outer").mkdir()
+    assert inside(linked / "root", "outer/a.png", "row 1").parent.name == "outer"
+
+
+def test_a_name_that_no_file_system_takes():
+    with pytest.raises(DataError, match=r"row 1: the path .* is no name of a file"):
+        inside(Path("data"), "\ud800/a.png", "row 1")

@@ -154,3 +154,15 @@ def test_real_frames():
             assert sample.truth == pytest.approx(depths[0][1] / 1000, abs=0.0051)
             assert depths[0][2] <= 1.1 * depths[0][0]
         assert rewards.call(sample.reward, tagged(str(sample.truth)), sample).reward == 1
+
+
+def test_half_a_frame_is_named(tmp_path):
+    for i in range(3):
+        write_frame(tmp_path, f"frame-{i:06}", room(), suffix="png" if i else "jpg")
+    (tmp_path / "frame-000000.color.jpg").unlink()
+    (tmp_path / "frame-000001.depth.png").unlink()
+    with pytest.raises(DataError) as caught:
+        datasets.load(f"rgbd-7scenes:{tmp_path}?tasks=distance")
+    assert str(caught.value).startswith("2 problems in 3 rows:\n")
+    assert "frame-000000.depth.png: this frame has no picture frame-000000.color.jpg or .png" in str(caught.value)
+    assert "frame-000001.color.png: this frame has no depth frame-000001.depth.png" in str(caught.value)

@@ -169,3 +169,13 @@ def test_real_pairs_are_found_by_the_rule(load):
         assert [source.ref.split("/", source.ref.count("/") - 1)[-1] for source in sample.sources.values()] == paths
         assert (sample.question, sample.truth) == (text, truth)
         assert rewards.call(sample.reward, tagged(truth.lower()), sample).reward == 1
+
+
+def test_a_defect_is_no_missing_label(load, caplog):
+    long = bench(answer="It is a cup that stands on a table.")
+    for bad in (bench(image=""), bench(image=[])):
+        with pytest.raises(DataError, match=r"^1 problem in 2 rows:\n\S*existence\.json, row 1: "):
+            load(bench(), bad, long, query="?unlabelled=drop")
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        "left out 1 questions without a picture or an answer of at most 5 words"
+    ] * 2

@@ -161,6 +161,6 @@ def test_a_line_that_is_no_json_is_named(release):
     with (folder / "data.jsonl").open("ab") as lines:
         lines.write(b"\n" + "{\n\xff\n".encode("latin-1"))
     with pytest.raises(
-        DataError, match=r"2 problems in 3 rows:\n.*data\.jsonl:3: not JSON \(.*\n.*data\.jsonl:4: not JSON"
+        DataError, match=r"2 problems in 3 rows:\n.*data\.jsonl:3: not JSON \(.*\n.*data\.jsonl:4: not UTF-8"
     ):
         datasets.load(f"trance:{folder}")

@@ -108,7 +108,7 @@ def test_a_folder_without_the_file_and_another_split_are_errors(tmp_path, releas
         ({"question": " "}, "key 'question' is blank"),
         ({"answer": None}, "key 'answer' is a text"),
         ({"image": ["../../x.jpg"]}, "leaves its root"),
-        ({"image": ["images/x.jpg"]}, "no picture 'images/x.jpg'"),
+        ({"image": ["images/x.jpg"]}, "images/x.jpg (root=FOLDER looks elsewhere)"),
         ({"qid": None}, "key 'qid' is a text"),
     ],
 )

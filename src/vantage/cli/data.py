@@ -88,8 +88,8 @@ def check(
     ] = False,
 ) -> None:
     """Walk every row; report each bad one with its file, line and reason, and leave with 1 if there is any."""
-    from vantage import datasets, plugins, recipes
-    from vantage.progress import progress
+    from vantage import datasets, plugins
+    from vantage.progress import bar
     from vantage.samples import PromptStyle
 
     plugins.load(plugin or ())
@@ -97,11 +97,10 @@ def check(
     if model is None and (window is not None or recipe is not None or max_new_tokens):
         raise ConfigError("--window, --recipe and --max-new-tokens are about prompts, which --model measures")
     rows = datasets.read(data)
-    total = len(rows)
     asked: dict[str, Any] = {}
     if model is not None:
         quiet()
-        from vantage import tiny
+        from vantage import recipes, tiny
         from vantage.models import context_window, load_config, load_processor, measure_resized
 
         path = str(tiny.path()) if model == "tiny" else model
@@ -118,8 +117,12 @@ def check(
             "style": PromptStyle(label_sources=model == "tiny") if prompt is None else prompt.style(),
             "mono": "fill" if prompt is None else prompt.mono,
         }
-    with progress(err, "check data") as report:
-        found = datasets.survey(rows, total=total, decode=decode, progress=report, **asked)
+    with bar(err) as shown:
+        # How many rows there are is mostly known when they have been read.
+        task = shown.add_task("check data", total=rows.total, note="")
+        found = datasets.survey(
+            rows, decode=decode, progress=lambda done, _: shown.update(task, completed=done), **asked
+        )
     for problem in found.problems:
         out.print(Text(str(problem)), soft_wrap=True)
     out.print(_summary(found))

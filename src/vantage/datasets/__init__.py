@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
+from itertools import islice
 from typing import Any, Protocol
 
 from vantage.datasets.check import Problem, Survey, check, raise_for, survey
@@ -77,6 +78,8 @@ def loader(name: str) -> Loader:
 def load(spec: str | DataSpec) -> Sequence[Sample]:
     """The samples of a data set; see ``vantage.datasets.spec`` for the text form.
 
+    Samples of a Parquet file that holds its pictures keep them in memory, encoded.
+
     Raises:
         ConfigError: an unknown name or key (the known ones are listed), or a value that cannot work.
         DataError: rows that cannot be read, or that lack a source asked for; names each.
@@ -105,40 +108,52 @@ def load(spec: str | DataSpec) -> Sequence[Sample]:
 def read(spec: str | DataSpec) -> Rows:
     """Every row of a data set with where it stands, as a sample or as the error that says why it is none.
 
+    Rows are read when they are taken and not kept, unless a seed shuffles them.
+
     Raises:
-        ConfigError: as ``load``.
-        DataError: a file that cannot be read at all.
+        ConfigError: as ``load``; when rows are taken, for what only the files tell.
+        DataError: when rows are taken: a file that cannot be read at all.
     """
     spec = DataSpec.parse(spec) if isinstance(spec, str) else spec
     world = _world(spec)
     if world is not None:
-        return Rows([("", i) for i in range(len(world))], lambda where, index: world[index])
+        return Rows(lambda: (("", i) for i in range(len(world))), lambda where, index: world[index], len(world))
     module = loader(spec.name)
-    rows = list(module.rows(spec))
-    if spec.seed is not None:
-        random.Random(spec.seed).shuffle(rows)
     change = (lambda sample: sample) if spec.sources is None else _showing(spec.sources)
-    return Rows(rows[: spec.n], lambda where, row: change(module.sample(row, where, spec)))
+
+    def make(where: str, row: Any) -> Sample:
+        return change(module.sample(row, where, spec))
+
+    if spec.seed is None:
+        return Rows(lambda: islice(module.rows(spec), spec.n), make)
+    rows = list(module.rows(spec))
+    random.Random(spec.seed).shuffle(rows)
+    drawn = rows[: spec.n]
+    return Rows(lambda: drawn, make, len(drawn))
 
 
 class Rows:
-    """Rows of a data set with where they stand; each becomes a sample, or an error, when it is taken."""
+    """Rows of a data set with where they stand; each becomes a sample, or an error, when it is taken.
 
-    def __init__(self, rows: Sequence[RawRow], make: Callable[[str, Any], Sample]) -> None:
-        self._rows, self._make = rows, make
+    Attributes:
+        total: how many rows there are; ``None`` where only reading them all would tell.
+    """
 
-    def __len__(self) -> int:
-        return len(self._rows)
+    def __init__(
+        self, rows: Callable[[], Iterable[RawRow]], make: Callable[[str, Any], Sample], total: int | None = None
+    ) -> None:
+        self._rows, self._make, self.total = rows, make, total
 
     def __iter__(self) -> Iterator[tuple[str, Sample | VantageError]]:
-        for where, row in self._rows:
+        for where, row in self._rows():
             if isinstance(row, VantageError):
                 yield where, row
                 continue
             try:
-                yield where, self._make(where, row)
+                made: Sample | VantageError = self._make(where, row)
             except VantageError as error:
-                yield where, error
+                made = error
+            yield where, made
 
 
 def keys(name: str) -> list[str]:

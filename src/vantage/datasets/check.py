@@ -12,6 +12,8 @@ from PIL import Image
 
 from vantage import groups
 from vantage import rewards as registry
+from vantage.datasets import marks
+from vantage.datasets.reading import short
 from vantage.errors import ConfigError, DataError, VantageError
 from vantage.groups import FUSED, Origin
 from vantage.rewards.base import Reward
@@ -128,9 +130,10 @@ def survey(
 ) -> Survey:
     """Check that every row can be asked and scored; nothing is repaired, skipped or shortened.
 
-    Each row: its id is its own; the sources needed are there; every picture's header reads and stays under the limit
-    on pixels; the truth is one that its reward reads. With a processor and a window: the prompt, text and pictures as
-    the processor counts them, and the completion fit the window. Pictures are never truncated.
+    Each row: its id is its own; its question is not blank and marks no picture; the sources needed are there; every
+    picture's header reads and stays under the limit on pixels; the truth is one that its reward reads. With a processor
+    and a window: the prompt, text and pictures as the processor counts them, and the completion fit the window.
+    Pictures are never truncated.
 
     Args:
         rows: the rows, each with where it stands; what cannot be read is one more problem.
@@ -152,12 +155,12 @@ def survey(
     """
     if processor is None and window is not None:
         raise ConfigError("a window can only be checked with a processor, which counts a prompt's tokens")
-    meter = None
+    meter, placeholders = None, None
     if processor is not None:
         # Only here does a check need torch and transformers.
         from vantage.models import PromptMeter
 
-        meter = PromptMeter(processor)
+        meter, placeholders = PromptMeter(processor), _placeholders(processor)
     survey = Survey()
     seen: dict[str, str] = {}
     longest = 0
@@ -172,6 +175,7 @@ def survey(
         else:
             survey.sources.update(list(row.sources))
             survey.rewards[row.reward] += 1
+            found += _question_problems(row, placeholders)
             found += _row_problems(row, sources, rewards, decode or survey.rows == 0)
             if row.id in seen:
                 first = f", at {seen[row.id]}" if seen[row.id] else ""
@@ -180,7 +184,7 @@ def survey(
             if meter is not None and not found:
                 try:
                     length, origin = _longest_prompt(row, meter, style or PromptStyle(), mono)
-                except (VantageError, ValueError) as error:
+                except (VantageError, ValueError, TypeError) as error:
                     found.append(f"row {row.id!r}: the processor refuses its prompt ({error})")
                 else:
                     survey.lengths.append(length)
@@ -196,6 +200,43 @@ def survey(
     if not survey.rows:
         raise ConfigError("there is no row to check")
     return survey
+
+
+def _placeholders(processor: Any) -> list[str]:
+    """The texts that a processor takes for pictures and videos."""
+    owners = (processor, getattr(processor, "tokenizer", None))
+    found = (getattr(owner, key, None) for owner in owners for key in ("image_token", "video_token"))
+    return sorted({token for token in found if isinstance(token, str) and token})
+
+
+def _question_problems(sample: Sample, placeholders: Sequence[str] | None) -> list[str]:
+    """What is wrong with a question, for the processor with those placeholders if there is one."""
+    question = sample.question
+    if not isinstance(question, str) or not question.strip():
+        return [f"row {sample.id!r}: its question is a text that is not blank, not {short(question)}"]
+    found = []
+    if marks.count(question):
+        found.append(
+            f"row {sample.id!r}: its question marks a picture, as in {_around(question, '<image')}; pictures stand "
+            "before the question, and the mark would count as one picture more"
+        )
+    for token in placeholders or ():
+        if token in question and not found:
+            found.append(
+                f"row {sample.id!r}: its question holds {token!r}, as in {_around(question, token)}, which would count "
+                "as one picture more"
+            )
+    if placeholders is not None:
+        try:
+            question.encode()
+        except UnicodeEncodeError as error:
+            found.append(f"row {sample.id!r}: its question is no valid Unicode, which a processor needs ({error})")
+    return found
+
+
+def _around(text: str, part: str) -> str:
+    at = text.index(part)
+    return short(text[max(0, at - 20) : at + 40])
 
 
 def _row_problems(

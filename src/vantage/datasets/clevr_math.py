@@ -17,10 +17,9 @@ Lindström and Abraham, "CLEVR-Math: A Dataset for Compositional Language, Visua
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from vantage.datasets.places import embedded, find, known, parquet_files, question_file, row_id
+from vantage.datasets.places import embedded, find, known, parquet_files, question_file, root_of, row_id
 from vantage.datasets.reading import RawRow, field, need_path, read_rows, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import DataError
@@ -63,7 +62,6 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
 
 def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     """The sample of one row of either form."""
-    assert spec.path is not None  # noqa: S101  rows() has checked it
     question = text_field(row, "question", where)
     encoded = "label" in row
     truth = field(row, "label" if encoded else "answer", int, where)
@@ -76,7 +74,7 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
         file = text_field(row, "image_filename", where)
         folder = field(row, "split", str, where, spec.split)
         names = (f"CLEVR_v1.0/images/{folder}/{file}", f"images/{folder}/{file}", f"{folder}/{file}", file)
-        source = Source(find(spec.root or _folder(spec.path), names, where))
+        source = Source(find(root_of(spec), names, where))
     return Sample(
         id=f"clevr-math/{spec.split}/{row_id(where)}",
         question=question,
@@ -90,7 +88,3 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
 def _template(row: dict[str, Any]) -> str | None:
     name = row.get("template", row.get("template_filename"))
     return name.removesuffix(".json") if isinstance(name, str) and name.strip() else None
-
-
-def _folder(path: Path) -> Path:
-    return path if path.is_dir() else path.parent

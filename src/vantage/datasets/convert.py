@@ -1,7 +1,8 @@
 """Data sets written down as rows of one's own, with their pictures beside them.
 
 ``rows.jsonl`` or ``rows.parquet`` comes with a folder ``rows_pictures``, in which every picture lies once, named by the
-SHA-256 of its bytes. Files are copied as they are, encoded bytes too; pictures in memory become PNG. Rows name a
+SHA-256 of its bytes. Files are copied as they are, encoded bytes too; pictures in memory become PNG,
+or TIFF where a PNG would lose something. Rows name a
 picture by its path and that hash, so a picture that changes later is found when it is decoded. Folder and file can be
 moved together; ``jsonl`` and ``parquet`` read them back.
 """
@@ -11,15 +12,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from vantage.errors import ConfigError, DataError, PictureError
 from vantage.files import write_bytes, write_lines
 from vantage.pictures import Source
+from vantage.pictures.source import open_image
 from vantage.samples import Sample
 
 SUFFIXES = (".jsonl", ".parquet")
@@ -39,7 +42,8 @@ def convert(samples: Sequence[Sample], out: Path, progress: Callable[[int, int],
     Raises:
         ConfigError: a file of another kind.
         PictureError: a picture that cannot be read; names the row and the source. No file of rows is written.
-        DataError: a row that cannot be taken, or a text that Parquet cannot hold.
+        DataError: a row that cannot be taken, a truth or metadata that JSON cannot say, or a text that Parquet cannot
+            hold.
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(f"{out}: rows are written to a file that ends in {' or '.join(SUFFIXES)}")
@@ -68,7 +72,7 @@ def convert(samples: Sequence[Sample], out: Path, progress: Callable[[int, int],
             progress(index + 1, len(samples))
     if out.suffix == ".jsonl":
         # Escaped, so that even half of a surrogate pair comes back as it was.
-        write_lines(out, (json.dumps(row, allow_nan=False).encode() for row in rows))
+        write_lines(out, [_json(row, row["id"]).encode() for row in rows])
     else:
         _write_parquet(rows, out)
     return len(written)
@@ -90,11 +94,18 @@ def _keep(source: Source, folder: Path, written: set[str]) -> dict[str, str]:
 def _suffix(content: bytes, ref: str) -> str:
     """The ending that the picture's own format has."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content)) as image:
             form = image.format or ""
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+    except (Image.DecompressionBombError, OSError, ValueError) as error:
         raise PictureError(f"{ref}: not a readable picture ({error})") from error
     return {"JPEG": ".jpg", "TIFF": ".tif"}.get(form, f".{form.lower()}")
+
+
+def _json(value: Any, row: str) -> str:
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"row {row!r}: its truth or metadata cannot be written as JSON ({error})") from error
 
 
 def _write_parquet(rows: list[dict[str, Any]], out: Path) -> None:
@@ -102,7 +113,8 @@ def _write_parquet(rows: list[dict[str, Any]], out: Path) -> None:
     import pyarrow.parquet as pq
 
     kinds = {type(row["truth"]) for row in rows}
-    plain = len(kinds) == 1 and kinds <= {str, int, float}
+    plain = kinds == {str} or (kinds == {int} and all(row["truth"].bit_length() < 64 for row in rows))
+    plain = plain or (kinds == {float} and all(math.isfinite(row["truth"]) for row in rows))
     columns: dict[str, Any] = {
         "id": [row["id"] for row in rows],
         "question": [row["question"] for row in rows],
@@ -111,11 +123,9 @@ def _write_parquet(rows: list[dict[str, Any]], out: Path) -> None:
             [[{"name": name, "mapping": None, **kept} for name, kept in row["sources"].items()] for row in rows],
             pa.list_(pa.struct([(key, pa.string()) for key in ("name", "path", "sha256", "mapping")])),
         ),
-        "truth" if plain else "truth_json": [
-            row["truth"] if plain else json.dumps(row["truth"], allow_nan=False) for row in rows
-        ],
+        "truth" if plain else "truth_json": [row["truth"] if plain else _json(row["truth"], row["id"]) for row in rows],
         "reward": [row["reward"] for row in rows],
-        "metadata": [json.dumps(row["metadata"], allow_nan=False) for row in rows],
+        "metadata": [_json(row["metadata"], row["id"]) for row in rows],
     }
     buffer = io.BytesIO()
     try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vantage.datasets.reading import RawRow, inside, read_rows, short
+from vantage.datasets import places
+from vantage.datasets.reading import RawRow, read_rows, short
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
 from vantage.pictures import Source
@@ -22,6 +22,9 @@ _LAYOUTS = (
     "{}.jsonl",
     "{}.json",
 )
+_PARTS = ("data/{}[_-]*.jsonl", "data/{}[_-]*.json", "{}[_-]*.jsonl", "{}[_-]*.json")
+"""A part of a split under a name such as ``testmini_30.jsonl``; of several it is not plain which is meant."""
+
 _MARK = re.compile(r"<image ?(\d{1,3})>")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -46,12 +49,16 @@ def split_rows(path: Path, split: str, read: Callable[[Path], Iterable[RawRow]] 
     """The rows of a file, or of a split's files in a folder as the hub or a repository lays it out, Parquet first.
 
     Raises:
-        ConfigError: the folder has none; names what was looked for.
+        ConfigError: the folder has none, or several parts of the split; names what was looked for.
     """
-    patterns = [layout.format(split) for layout in _LAYOUTS]
-    found = [path] if path.is_file() else next(filter(None, (sorted(path.glob(p)) for p in patterns)), [])
+    layouts, parts = ([form.format(split) for form in forms] for forms in (_LAYOUTS, _PARTS))
+    found = [path] if path.is_file() else next(filter(None, (sorted(path.glob(p)) for p in layouts)), [])
     if not found:
-        raise ConfigError(f"{path}: no rows of split {split!r}; looked for {', '.join(patterns)}")
+        found = next(filter(None, (sorted(path.glob(p)) for p in parts)), [])
+        if len(found) != 1:
+            names, looked = ", ".join(file.name for file in found), ", ".join([*layouts, *parts])
+            several = f"split {split!r} may be any of {names}; name one of them"
+            raise ConfigError(f"{path}: " + (several if found else f"no rows of split {split!r}; looked for {looked}"))
     for file in found:
         yield from read(file)
 
@@ -62,7 +69,7 @@ def plain(name: str) -> str:
 
 
 def of_tasks(rows: Iterable[RawRow], spec: DataSpec, kinds: Callable[[Any], Iterable[Any]]) -> Iterator[RawRow]:
-    """The rows of the kinds that ``tasks`` names, all without it; rows that cannot be read stay.
+    """The rows of the kinds that ``tasks`` names, all without it; rows whose kind cannot be read are errors.
 
     Raises:
         ConfigError: after the last row, where a kind was asked for that no row has; lists those there are.
@@ -78,7 +85,10 @@ def of_tasks(rows: Iterable[RawRow], spec: DataSpec, kinds: Callable[[Any], Iter
             continue
         mine = {plain(kind): kind for kind in kinds(row) if isinstance(kind, str)}
         found |= mine
-        if asked.keys() & mine.keys():
+        if not mine:
+            why = "keeps kinds of question, and this row's cannot be read"
+            yield where, DataError(f"{where}: tasks={','.join(spec.tasks)} {why}")
+        elif asked.keys() & mine.keys():
             yield where, row
     unknown = [task for key, task in asked.items() if key not in found]
     if unknown:
@@ -90,8 +100,9 @@ def of_tasks(rows: Iterable[RawRow], spec: DataSpec, kinds: Callable[[Any], Iter
 def picture(value: Any, spec: DataSpec, where: str, ref: str) -> Source:
     """A row's picture: encoded, as the ``datasets`` library writes it, or a path.
 
-    A path is looked for below ``root``; without one below the folder of the file, its ``images`` and ``data``, and the
-    folder around it, since releases keep rows and pictures side by side.
+    A path is looked for below ``root``; without one below the folder of the file, or the folder around that where it
+    is called ``data``, since releases keep ``data`` and ``images`` side by side. Below it, ``images`` and ``data`` are
+    looked into too.
 
     Args:
         value: the path, or ``{"bytes", "path"}``.
@@ -109,13 +120,12 @@ def picture(value: Any, spec: DataSpec, where: str, ref: str) -> Source:
         value = name
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"{where}: a picture is a path or an object with bytes and path, not {short(value)}")
-    path = spec.path or Path()
-    folder = spec.root or (path.parent if path.is_file() else path)
-    folders = [folder, folder / "images", folder / "data"] + ([folder.parent] if spec.root is None else [])
-    for place in (inside(base, value, where) for base in folders):
-        if os.path.isfile(place):  # noqa: PTH113  Path.is_file() raises for a name that is too long
-            return Source(place)
-    raise DataError(f"{where}: no picture {short(value)} below {', '.join(map(str, folders))}")
+    root = places.root_of(spec)
+    names = [value, f"images/{value}", f"data/{value}"]
+    if spec.root is None and root.absolute().name == "data":
+        names = [f"data/{value}", f"data/images/{value}", *names[:2]]
+        root = root.parent if root.name else root.absolute().parent
+    return Source(places.find(root, names, where))
 
 
 def pictures(values: Any, spec: DataSpec, where: str, name: str) -> dict[str, Source]:

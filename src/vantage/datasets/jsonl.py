@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from vantage.datasets.places import root_of
 from vantage.datasets.reading import RawRow, field, frames_of, inside, need_path, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import DataError, VantageError
@@ -64,9 +65,14 @@ def _source(name: str, entry: Any, where: str, spec: DataSpec) -> Source:
     here = f"{where}: source {name!r}"
     if not isinstance(picture, Mapping) or not picture.keys() <= _PICTURE_KEYS:
         raise DataError(f"{here} is a path, or an object with path, sha256 and mapping, not {short(entry)}")
-    given = {"sha256": picture.get("sha256") or "", "mapping": picture.get("mapping") or spec.mapping or ""}
-    if isinstance(picture.get("bytes"), bytes):
+    given = {key: picture[key] for key in ("sha256", "mapping") if picture.get(key) is not None}
+    given.setdefault("mapping", spec.mapping or "")
+    path = picture.get("path")
+    if path is not None and not isinstance(path, str):
+        raise DataError(f"{here}: key 'path' is a text, not {short(path)}")
+    if picture.get("bytes") is not None:
         # Parquet files as the hub has them carry their pictures.
-        return Source(picture["bytes"], ref=picture.get("path") or here, **given)
-    path = inside(spec.root or (spec.path or Path()).parent, text_field(picture, "path", here), here)
-    return Source(path, **given)
+        if not isinstance(picture["bytes"], bytes):
+            raise DataError(f"{here}: key 'bytes' is an encoded picture, not {short(picture['bytes'])}")
+        return Source(picture["bytes"], ref=path or here, **given)
+    return Source(inside(root_of(spec), text_field(picture, "path", here), here), **given)

@@ -6,7 +6,8 @@ Jia et al., "LLVIP: A Visible-infrared Paired Dataset for Low-light Vision", ICC
 - LLVIP's own ``Annotations/<id>.xml`` (Pascal VOC, class ``person``), or
 - a MARS question file, named by ``questions`` or the one ``.json`` file in the folder.
 
-A pair without boxes has no truth, so it cannot be trained on: an error unless ``unlabelled=drop``.
+A pair without boxes has no truth, so it cannot be trained on: an error unless ``unlabelled=drop``,
+which logs how many it left out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from vantage.datasets import mars
+from vantage.datasets import mars, places
 from vantage.datasets.reading import RawRow, frames_of, need_path
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
@@ -57,10 +58,12 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
     if pairs and not labelled and spec.unlabelled == "drop":
         raise DataError(f"llvip split {spec.split!r}: none of {len(pairs)} pairs has boxes")
     yield from labelled.values()
-    for stem in pairs:
-        if stem not in labelled and spec.unlabelled == "error":
-            where = str(visible[stem])
-            yield where, DataError(f"{where}: this pair has no boxes; leave such pairs out with unlabelled=drop")
+    bare = [str(visible[stem]) for stem in pairs if stem not in labelled]
+    if spec.unlabelled == "drop":
+        yield from places.without(((where, None) for where in bare), lambda _: True, folder, "pairs without boxes")
+        return
+    for where in bare:
+        yield where, DataError(f"{where}: this pair has no boxes; leave such pairs out with unlabelled=drop")
 
 
 def sample(row: Any, where: str, spec: DataSpec) -> Sample:

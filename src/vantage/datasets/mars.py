@@ -84,8 +84,7 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     if len(names) != len(pictures):
         raise DataError(f"{where}: {len(pictures)} pictures, but {len(names)} names: {', '.join(names)}")
     boxes = isinstance(asked.truth, list)
-    assert spec.path is not None  # noqa: S101  rows() has checked it
-    root = spec.root or spec.path.parent
+    root = places.root_of(spec)
     mapping = spec.mapping or ""
     sources = {
         name: Source(picture, ref=f"{where}: picture {name!r}", mapping=mapping)

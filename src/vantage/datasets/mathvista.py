@@ -13,7 +13,8 @@ Where a row has choices, they are listed, the truth is the letter and the reward
 choice's text. Else the question is followed by what is wanted, in the row's unit: a whole number, a number of as many
 decimals as its ``precision`` says, or a list; the truth is the row's answer and the reward ``math``. Deviation: the
 public evaluation asks a language model for the answer in a response, takes the choice that is nearest in spelling and
-cuts 5.7 to 5 for a whole number; here an answer is right or not.
+cuts 5.7 to 5 for a whole number, and rounds a number to the row's ``precision``; here an answer is right or not, and
+the rounding that the question asks for is the model's to do.
 """
 
 from __future__ import annotations

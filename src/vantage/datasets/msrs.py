@@ -14,13 +14,13 @@ car).
 Sources are ``rgb`` and ``infrared``. Every class that a pair shows is one question (``tasks=person,car``: of these
 classes); with ``tasks=all`` there is one question on all classes, whose labels nothing checks. The truth is boxes in
 pixels, the reward ``mars-grounding``. Splits are ``train`` and ``test``. A pair without a single box is an error unless
-``unlabelled=drop``.
+``unlabelled=drop``, which logs how many it left out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,19 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
     if not visible and not infrared:
         raise ConfigError(f"{folder}: no pictures in {spec.split}/vi, {spec.split}/ir, vi or ir")
     labels = _labels(folder, spec)
+    if spec.unlabelled == "drop":
+        found = _rows(spec, tasks, visible, infrared, labels)
+        yield from places.without(found, lambda row: row is None, folder, "pairs without boxes")
+    else:
+        yield from _rows(spec, tasks, visible, infrared, labels)
+    for where in _without_pictures(folder, spec, visible.keys() | infrared.keys(), labels):
+        yield where, DataError(f"{where}: these boxes have no pictures")
+
+
+def _rows(
+    spec: DataSpec, tasks: Collection[str], visible: Mapping[str, Path], infrared: Mapping[str, Path], labels: Path
+) -> Iterator[RawRow]:
+    """The rows of every pair; ``None`` for one without boxes where such may be dropped."""
     for stem in sorted(visible.keys() | infrared.keys()):
         if _of_another_split(labels, stem, spec.split):
             continue
@@ -67,19 +80,28 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
         file = labels / f"{stem}.txt"
         try:
             boxes = yolo_boxes(file) if file.is_file() else {}
-        except DataError as error:
-            yield str(file), error
+        except DataError as unreadable:
+            yield str(file), unreadable
             continue
-        if not boxes and spec.unlabelled == "error":
+        if not boxes:
             where = str(visible[stem])
-            yield (
-                where,
-                DataError(f"{where}: this pair has no boxes in {file}; leave such pairs out with unlabelled=drop"),
-            )
+            error = DataError(f"{where}: this pair has no boxes in {file}; leave such pairs out with unlabelled=drop")
+            yield where, error if spec.unlabelled == "error" else None
         for task in TASKS:
             found = [box for name in (CLASSES if task == "all" else (task,)) for box in boxes.get(name, ())]
             if found and task in tasks:
                 yield f"{file}, {task}", (visible[stem], infrared[stem], task, found)
+
+
+def _without_pictures(folder: Path, spec: DataSpec, shown: Collection[str], labels: Path) -> list[str]:
+    """Files of boxes about pairs that are nowhere; one folder may hold those of both splits."""
+    missing = [file for file in sorted(labels.glob("*.txt")) if file.stem not in shown]
+    if missing and labels.name != spec.split:
+        elsewhere = {
+            file.stem for split in SPLITS for kind in ("vi", "ir") for file in folder.glob(f"{split}/{kind}/*")
+        }
+        missing = [file for file in missing if file.stem not in elsewhere]
+    return list(map(str, missing))
 
 
 def sample(row: Any, where: str, spec: DataSpec) -> Sample:

@@ -16,7 +16,7 @@ Pictures are looked for below ``root`` (the folder unless given): in ``<split>/i
 six times, its three boxes in another order: ``tasks=0,1`` takes several of these, the first alone unless given.
 Truth: ``true`` or ``false``; reward ``answer``. Splits are what the files are named by: ``train``, ``dev`` and ``test``
 for NLVR; ``train``, ``dev``, ``test1``, ``test2`` or ``balanced_dev`` and the like for NLVR2. A file given as the path
-is read whole; NLVR needs ``split`` for the names of its pictures.
+is read whole; its split is the one that it is named after, such as ``dev_20.jsonl``, or what ``split`` says.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vantage.datasets.places import embedded, find, known, parquet_files, question_file, row_id
+from vantage.datasets import exams
+from vantage.datasets.places import embedded, find, known, parquet_files, question_file, root_of, row_id
 from vantage.datasets.reading import RawRow, need_path, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
@@ -53,15 +54,17 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
     """
     path = need_path(spec, "nlvr:/data/nlvr/nlvr?split=dev")
     known(spec.name, "split", [spec.split], SPLITS)
+    split = exams.split_of(spec, SPLITS)
     orders = known(spec.name, "tasks", spec.tasks or ["0"], ORDERS)
-    files = parquet_files(path, [f"{spec.split}-*.parquet", f"data/{spec.split}-*.parquet"])
+    files = parquet_files(path, [f"{split}-*.parquet", f"data/{split}-*.parquet"])
     if not files:
         if (path / "nlvr").is_dir() and (path / "nlvr2").is_dir():
             raise DataError(f"{path}: both NLVR and NLVR2 are here; name {path / 'nlvr'} or {path / 'nlvr2'}")
-        names = (f"{spec.split}/{spec.split}.json", f"data/{spec.split}.json", f"{spec.split}.json")
-        parts = spec.split.partition("_")
-        balanced = (f"data/{parts[0]}/{parts[0]}_{parts[2]}.json",) if parts[1] else ()
-        files = [question_file(path, [*names, *balanced], f"split {spec.split!r}")]
+        names = (f"{split}/{split}.json", f"data/{split}.json", f"{split}.json")
+        kind, part = split.partition("_")[::2]
+        balanced = (f"data/{kind}/{split}.json",) if part else ()
+        parts = [f"{split}[_-]*.{suffix}" for suffix in ("jsonl", "json")]
+        files = [question_file(path, [*names, *balanced, *parts], f"split {split!r}")]
     for file in files:
         for where, row in read_rows(file):
             if spec.tasks is not None and isinstance(row, Mapping) and not _is_nlvr(row):
@@ -72,6 +75,7 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
 def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     """The sample of one row of either corpus, in one drawing."""
     order, row = row
+    split = exams.split_of(spec, SPLITS)
     if not isinstance(row, Mapping):
         raise DataError(f"{where}: a row is an object, not {type(row).__name__}")
     sentence = text_field(row, "sentence" if "sentence" in row else "question", where)
@@ -87,16 +91,16 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     else:
         identifier = text_field(row, "identifier", where)
         if _is_nlvr(row):
-            pictures = {"image": f"{spec.split}-{identifier}-{order}.png"}
+            pictures = {"image": f"{split}-{identifier}-{order}.png"}
             name = f"{identifier}-{order}"
         else:
             stem = identifier.rpartition("-")[0]
             pictures = {"left": f"{stem}-img0.png", "right": f"{stem}-img1.png"}
             name = identifier
-        sources = {key: _picture(picture, row, where, spec) for key, picture in pictures.items()}
+        sources = {key: _picture(picture, row, where, split, spec) for key, picture in pictures.items()}
     about = "picture" if len(sources) == 1 else "pair of pictures"
     return Sample(
-        id=f"nlvr/{spec.split}/{name}",
+        id=f"nlvr/{split}/{name}",
         question=f"Is this statement about the {about} true or false?\n{sentence}",
         sources=sources,
         truth=word,
@@ -111,10 +115,8 @@ def _is_nlvr(row: Mapping[str, Any]) -> bool:
     return "left_image" not in row and isinstance(identifier, str) and identifier.count("-") == 1
 
 
-def _picture(name: str, row: Mapping[str, Any], where: str, spec: DataSpec) -> Source:
-    assert spec.path is not None  # noqa: S101  rows() has checked it
-    folder = spec.path if spec.path.is_dir() else spec.path.parent
+def _picture(name: str, row: Mapping[str, Any], where: str, split: str, spec: DataSpec) -> Source:
     below = str(row["directory"]) if isinstance(row.get("directory"), (str, int)) else ""
-    kinds = (f"{spec.split}/images", "images", f"images/{spec.split}", spec.split, ".")
+    kinds = (f"{split}/images", "images", f"images/{split}", split, ".")
     names = [f"{kind}/{part}{name}" for kind in kinds for part in ((f"{below}/", "") if below else ("",))]
-    return Source(find(spec.root or folder, names, where))
+    return Source(find(root_of(spec), names, where))

@@ -74,7 +74,7 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
         if not (isinstance(row, Mapping) and str(row.get("template_type")) in dropped)
     ]
     tokens = [row.get("sample_token") for _, row in asked if isinstance(row, Mapping)]
-    pictures = key_frames(_root(spec), {token for token in tokens if isinstance(token, str)})
+    pictures = key_frames(places.root_of(spec), {token for token in tokens if isinstance(token, str)})
     split = path.stem.removeprefix("NuScenes_QA_")
     for where, row in asked:
         if isinstance(row, DataError):
@@ -91,7 +91,7 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     missing = [channel for channel in CAMERAS if channel not in pictures]
     if missing:
         what = "sample" if len(missing) == len(CAMERAS) else f"key frame of {', '.join(missing)} of sample"
-        raise DataError(f"{where}: no {what} {token!r} in the tables of {_root(spec)}")
+        raise DataError(f"{where}: no {what} {token!r} in the tables of {places.root_of(spec)}")
     answer = asked.get("answer")
     if isinstance(answer, int) and not isinstance(answer, bool):
         answer = str(answer)
@@ -100,7 +100,9 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     return Sample(
         id=f"nuscenes/{split}/{places.row_id(where).rpartition('/')[2]}",
         question=marks.unmark(text_field(asked, "question", where)),
-        sources={name: Source(inside(_root(spec), pictures[channel], where)) for channel, name in CAMERAS.items()},
+        sources={
+            name: Source(inside(places.root_of(spec), pictures[channel], where)) for channel, name in CAMERAS.items()
+        },
         truth=answer,
         reward=spec.reward or ("count" if template == "count" else "answer"),
         metadata={key: asked[key] for key in ("sample_token", "template_type", "num_hop") if key in asked},
@@ -130,11 +132,6 @@ def key_frames(root: Path, tokens: set[str]) -> dict[str, dict[str, str]]:
             if entry.get("is_key_frame") is True and channel in CAMERAS and entry["sample_token"] in tokens:
                 found.setdefault(entry["sample_token"], {})[channel] = entry["filename"]
     return found
-
-
-def _root(spec: DataSpec) -> Path:
-    assert spec.path is not None  # noqa: S101  rows() has checked it
-    return spec.root or (spec.path if spec.path.is_dir() else spec.path.parent)
 
 
 def _table(file: Path, *keys: str) -> Iterator[dict[str, Any]]:

@@ -9,12 +9,12 @@ Empty (null) sources and metadata are left out.
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vantage.datasets import jsonl
-from vantage.datasets.reading import RawRow, need_path, read_rows, short
+from vantage.datasets.reading import RawRow, need_path, parse_json, read_rows, short
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
 from vantage.samples import Sample
@@ -42,7 +42,11 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     if isinstance(plain.get("metadata"), str):
         plain["metadata"] = _json(plain["metadata"], "metadata", where)
     elif "metadata" in plain:
+        if not isinstance(plain["metadata"], Mapping):
+            raise DataError(f"{where}: column 'metadata' is a struct or JSON text, not {short(plain['metadata'])}")
         plain["metadata"] = _filled(plain["metadata"])
+    for key in ("truth", "metadata"):
+        _finite(plain.get(key), key, where)
     plain["sources"] = _named(plain.get("sources"), where)
     return jsonl.sample(plain, where, spec)
 
@@ -64,7 +68,16 @@ def _filled(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json(text: Any, key: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise DataError(f"{where}: column {key!r} is no JSON ({error})") from error
+    if not isinstance(text, str):
+        raise DataError(f"{where}: column {key!r} holds JSON text, not {short(text)}")
+    return parse_json(text, f"{where}: column {key!r}")
+
+
+def _finite(value: Any, key: str, where: str) -> None:
+    """No number of a value is NaN or infinite, which JSON could not have said."""
+    rest = [value]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, float) and not math.isfinite(each):
+            raise DataError(f"{where}: column {key!r} holds {each}, which is no number")
+        rest += each.values() if isinstance(each, Mapping) else each if isinstance(each, list) else ()

@@ -5,13 +5,17 @@ Releases unpack in more than one way, so that loaders look in several places and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vantage.datasets.reading import inside, short
+from vantage.datasets.reading import RawRow, inside, short
+from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
 from vantage.pictures import Source
+
+_log = logging.getLogger(__name__)
 
 
 def known(name: str, key: str, given: Iterable[str] | None, allowed: Collection[str]) -> tuple[str, ...]:
@@ -33,6 +37,16 @@ def known(name: str, key: str, given: Iterable[str] | None, allowed: Collection[
     if len(set(values)) != len(values):
         raise ConfigError(f"data set {name!r}: {key}={','.join(values)} names one of them twice")
     return values
+
+
+def folder_of(path: Path) -> Path:
+    """A folder as it is given, or the one that a file lies in."""
+    return path if path.is_dir() else path.parent
+
+
+def root_of(spec: DataSpec) -> Path:
+    """The folder that a row's paths lie below: ``root``, else the one that was given or that the file lies in."""
+    return spec.root or folder_of(spec.path or Path())
 
 
 def question_file(path: Path, patterns: Sequence[str], what: str) -> Path:
@@ -62,6 +76,28 @@ def parquet_files(path: Path, patterns: Sequence[str]) -> list[Path]:
     if path.is_file():
         return [path] if path.suffix == ".parquet" else []
     return next((files for files in (sorted(path.glob(pattern)) for pattern in patterns) if files), [])
+
+
+def without(rows: Iterable[RawRow], unusable: Callable[[Any], bool], path: Path, what: str) -> Iterator[RawRow]:
+    """The rows that can be used; how many others there were is logged once, as a warning.
+
+    Args:
+        rows: what is read; errors are no others and stay.
+        unusable: whether a row is left out.
+        path: where they stand, for the log.
+        what: what is left out, for the log.
+    """
+    left_out = 0
+    try:
+        for where, row in rows:
+            if not isinstance(row, DataError) and unusable(row):
+                left_out += 1
+            else:
+                yield where, row
+    finally:
+        # Also where the reader stops early.
+        if left_out:
+            _log.warning("%s: left out %d %s", path, left_out, what)
 
 
 def find(root: Path, names: Iterable[str], where: str) -> Path:

@@ -6,12 +6,15 @@ read comes as the ``DataError`` that says why, so that one bad row does not hide
 
 from __future__ import annotations
 
+import codecs
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, BinaryIO, TypeVar, overload
 
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
@@ -21,7 +24,8 @@ RawRow = tuple[str, Any]
 
 T = TypeVar("T")
 
-_BATCH = 64
+_BATCH = 16
+_BUFFER = 2**20
 _FORMS = {str: "a text", int: "an integer", float: "a number", list: "a list", dict: "an object", bool: "true or false"}
 
 
@@ -58,11 +62,47 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: no such file, not UTF-8, or no JSON.
     """
-    text = read_text(path)
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """The value of a JSON text, or of its bytes in UTF-8; a byte order mark is passed over.
+
+    ``NaN`` and ``Infinity``, which are no JSON, are refused, and keys that stand twice in an object.
+
+    Raises:
+        DataError: no such text; begins with ``where``.
+    """
     try:
-        return json.loads(text)
+        if isinstance(text, bytes):
+            text = text.removeprefix(codecs.BOM_UTF8).decode()
+        return _DECODER.decode(text)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not UTF-8 ({error})") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error})") from error
+        raise DataError(f"{where}: not JSON ({error})") from error
+
+
+def _no_json(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {short(text)} is too large")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:i]))
+        raise ValueError(f"key {short(twice)} stands twice in one object")
+    return found
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_json, parse_float=_finite, object_pairs_hook=_once)
 
 
 def read_rows(path: Path, key: str | None = None) -> Iterator[RawRow]:
@@ -75,12 +115,14 @@ def read_rows(path: Path, key: str | None = None) -> Iterator[RawRow]:
     Raises:
         DataError: a file that cannot be read at all, or that has no rows.
     """
+    if path.is_dir():
+        raise DataError(f"{path}: this is a folder; name a file")
     if path.suffix == ".parquet":
         yield from _parquet(path)
         return
     if path.suffix != ".jsonl":
-        text = read_text(path).lstrip()
-        if text.startswith("[") or (key is not None and text.startswith("{")):
+        first = _first(path)
+        if first == "[" or (key is not None and first == "{"):
             value = read_json(path)
             if key is not None and isinstance(value, dict):
                 value = value.get(key)
@@ -91,19 +133,42 @@ def read_rows(path: Path, key: str | None = None) -> Iterator[RawRow]:
     yield from _lines(path)
 
 
+def _first(path: Path) -> str:
+    """The first character of a file that is no white space; empty where there is none."""
+    with _opened(path) as stream:
+        for line in stream:
+            if text := line.removeprefix(codecs.BOM_UTF8).strip():
+                return chr(text[0])
+    return ""
+
+
 def _lines(path: Path) -> Iterator[RawRow]:
     found = False
-    # Not splitlines(): a JSON text may hold other line separators of Unicode.
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if line.strip():
+    with _opened(path) as stream:
+        # Lines of bytes end at a line feed alone: a JSON text may hold other line separators of Unicode.
+        for number, line in enumerate(stream, 1):
+            if not line.removeprefix(codecs.BOM_UTF8).strip():
+                continue
             found = True
             where = f"{path}:{number}"
             try:
-                yield where, json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield where, DataError(f"{where}: not JSON ({error})")
+                row = parse_json(line, where)
+            except DataError as error:
+                row = error
+            yield where, row
     if not found:
         raise DataError(f"{path}: no rows")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as stream:
+            yield stream
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{path}: not a readable file ({error})") from error
 
 
 def _parquet(path: Path) -> Iterator[RawRow]:
@@ -111,7 +176,8 @@ def _parquet(path: Path) -> Iterator[RawRow]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
+        # Buffered, so that a column is read page by page and not whole: it may hold pictures.
+        file = pq.ParquetFile(path, buffer_size=_BUFFER)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except (OSError, pa.ArrowException) as error:
@@ -121,10 +187,12 @@ def _parquet(path: Path) -> Iterator[RawRow]:
             raise DataError(f"{path}: no rows")
         index = 0
         try:
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for row in batch.to_pylist():
-                    yield f"{path}, row {index}", row
-                    index += 1
+            # A reader of several groups of rows keeps what it has read of each.
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(batch_size=_BATCH, row_groups=[group]):
+                    for row in batch.to_pylist():
+                        yield f"{path}, row {index}", row
+                        index += 1
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{path}: cannot be read beyond row {index} ({error})") from error
 
@@ -169,8 +237,8 @@ def text_field(row: Any, key: str, where: str) -> str:
 def inside(root: Path, name: str, where: str) -> Path:
     """A path that a row names, below its root.
 
-    What a row names may not leave the root: no ``..`` that climbs out, no absolute path elsewhere. (A link that lies in
-    the root may lead out: whoever made the folder made it.)
+    What a row names may not leave the root: no ``..`` that climbs out, no absolute path elsewhere, and no link that
+    leads out unless the environment variable ``VANTAGE_FOLLOW_LINKS`` is 1.
 
     Raises:
         DataError: the path is blank, or leaves the root.
@@ -185,7 +253,35 @@ def inside(root: Path, name: str, where: str) -> Path:
             f"{where}: the path {short(name)} leaves its root {root}; a row's paths lie below its root, which "
             "root=FOLDER sets"
         )
+    try:
+        leaves = not _within(base, target)
+        if leaves:
+            # What was a link when it was last seen may be a folder now.
+            _real_folder.cache_clear()
+            leaves = not _within(base, target)
+    except ValueError as error:
+        raise DataError(f"{where}: the path {short(name)} is no name of a file ({error})") from error
+    if leaves and os.environ.get("VANTAGE_FOLLOW_LINKS") != "1":
+        raise DataError(
+            f"{where}: the path {short(name)} leaves its root {root} by a link; VANTAGE_FOLLOW_LINKS=1 allows that"
+        )
     return Path(root, target[len(below) :])
+
+
+def _within(base: str, target: str) -> bool:
+    """Whether a path lies below a folder when links are followed."""
+    root = _real_folder(base)
+    if os.path.islink(target):  # noqa: PTH114
+        real = os.path.realpath(target)
+    else:
+        folder, name = os.path.split(target)
+        real = os.path.join(_real_folder(folder), name)  # noqa: PTH118
+    return real == root or real.startswith(root if root.endswith(os.sep) else root + os.sep)
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 @lru_cache(maxsize=64)

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from vantage.datasets import marks, trance
-from vantage.datasets.places import find, known, question_file, row_id
+from vantage.datasets.places import find, folder_of, known, question_file, row_id
 from vantage.datasets.reading import RawRow, field, need_path, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
@@ -144,8 +144,7 @@ def _task_of(path: Path, spec: DataSpec) -> str:
 
 def _folder(spec: DataSpec) -> Path:
     """The data set's folder, above that of its question files."""
-    assert spec.path is not None  # noqa: S101  rows() has checked it
-    folder = spec.path if spec.path.is_dir() else spec.path.parent
+    folder = folder_of(spec.path or Path())
     return folder.parent if folder.name in ("train_jsons", "test_jsons") else folder
 
 

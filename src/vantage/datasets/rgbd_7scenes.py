@@ -76,15 +76,18 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
     folder = need_path(spec, "rgbd-7scenes:/data/7scenes/chess?split=test")
     tasks = known("rgbd-7scenes", "tasks", spec.tasks, SPREADS)
     for name, sequence in _sequences(folder, spec):
-        files = sorted(sequence.glob("*.depth.png"))
-        if not files:
+        depths = {file.name.removesuffix(".depth.png"): file for file in sequence.glob("*.depth.png")}
+        if not depths:
             raise ConfigError(f"{sequence}: no frames such as frame-000000.depth.png")
-        for depth in files:
-            frame = depth.name.removesuffix(".depth.png")
-            colours = [depth.with_name(f"{frame}.color.{suffix}") for suffix in ("jpg", "png")]
-            colour = next((file for file in colours if file.is_file()), None)
-            if colour is None:
-                yield str(depth), DataError(f"{depth}: this frame has no picture {colours[0].name} or .png")
+        colours: dict[str, Path] = {}
+        for suffix in ("png", "jpg"):
+            colours |= {file.name.removesuffix(f".color.{suffix}"): file for file in sequence.glob(f"*.color.{suffix}")}
+        for frame in sorted(depths.keys() | colours.keys()):
+            depth, colour = depths.get(frame), colours.get(frame)
+            if depth is None or colour is None:
+                where = str(depth or colour)
+                lacks = f"depth {frame}.depth.png" if depth is None else f"picture {frame}.color.jpg or .png"
+                yield where, DataError(f"{where}: this frame has no {lacks}")
                 continue
             for task in SPREADS:
                 if task in tasks:

@@ -20,13 +20,13 @@ It is shown by ``mapping``, ``depth-channels`` unless given: what SpatialBot its
 Each question of a conversation becomes a row, asked alone. The truth is its answer, the reward ``count`` for
 SpatialBench's ``counting``, else ``answer``. Much of SpatialQA is answered in sentences, which no rule can check, or
 has no picture: an answer of more than ``LONGEST`` words or a row without a picture is an error unless
-``unlabelled=drop``, which leaves such questions out. SpatialBench's ``grounding.json`` is not read, as the form of its
-boxes is not documented.
+``unlabelled=drop``, which leaves such questions out and logs how many. SpatialBench's ``grounding.json`` is not read,
+as the form of its boxes is not documented.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -56,10 +56,12 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
         DataError: a file that cannot be read.
     """
     path = need_path(spec, "spatialqa:/data/SpatialBench")
-    for file in _files(path, spec):
-        for where, row in read_rows(file):
-            asked = _turns(row, where) if isinstance(row, Mapping) and "conversations" in row else [(where, row)]
-            yield from (raw for raw in asked if spec.unlabelled == "error" or _usable(raw[1]))
+    asked = (raw for file in _files(path, spec) for where, row in read_rows(file) for raw in _questions(row, where))
+    if spec.unlabelled == "error":
+        yield from asked
+    else:
+        what = f"questions without a picture or an answer of at most {LONGEST} words"
+        yield from places.without(asked, lambda row: not _usable(row), path, what)
 
 
 def sample(row: Any, where: str, spec: DataSpec) -> Sample:
@@ -77,8 +79,7 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     if not images or not all(isinstance(image, str) for image in images):
         raise DataError(f"{where}: key 'image' is a path or a list of them, not {short(row['image'])}")
     names = images if "turn" in row else [*images, *_depths(images, where)]
-    assert spec.path is not None  # noqa: S101  rows() has checked it
-    root = spec.root or (spec.path if spec.path.is_dir() else spec.path.parent)
+    root = places.root_of(spec)
     task = PurePosixPath(images[0]).parts[0] if len(PurePosixPath(images[0]).parts) > 1 else ""
     kept = {"row": row.get("id"), "turn": row.get("turn"), "folder": task or None}
     return Sample(
@@ -110,6 +111,10 @@ def _files(path: Path, spec: DataSpec) -> list[Path]:
     return found
 
 
+def _questions(row: Any, where: str) -> Iterable[RawRow]:
+    return _turns(row, where) if isinstance(row, Mapping) and "conversations" in row else [(where, row)]
+
+
 def _turns(row: Mapping[str, Any], where: str) -> Iterator[RawRow]:
     """The questions of a conversation with their answers, as rows of SpatialBench have them."""
     try:
@@ -127,10 +132,10 @@ def _turns(row: Mapping[str, Any], where: str) -> Iterator[RawRow]:
 
 
 def _usable(row: Any) -> bool:
-    """Whether a row has a picture and a short answer; what is no row at all is kept, and told as an error."""
+    """Whether a row may have a picture and a short answer; a defect is kept, and told as an error."""
     if not isinstance(row, Mapping) or not isinstance(row.get("answer"), str):
         return True
-    return bool(row.get("image")) and len(row["answer"].split()) <= LONGEST
+    return row.get("image") is not None and len(row["answer"].split()) <= LONGEST
 
 
 def _is_count(answer: Any) -> bool:

@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from vantage.datasets.places import embedded, find, known, parquet_files, question_file, row_id
+from vantage.datasets.places import embedded, find, known, parquet_files, question_file, root_of, row_id
 from vantage.datasets.reading import RawRow, need_path, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import DataError
@@ -71,7 +71,6 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
 
 def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     """The sample of one row."""
-    assert spec.path is not None  # noqa: S101  rows() has checked it
     question = text_field(row, "question", where)
     answer, task = _answer(row), _task(row)
     if task is None:
@@ -84,8 +83,7 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     else:
         key = next((key for key in _PICTURE[:2] if key in row), _PICTURE[0])
         name = text_field(row, key, where)
-        folder = spec.path if spec.path.is_dir() else spec.path.parent
-        source = Source(find(spec.root or folder, (f"images/{name}", f"images/images/{name}", name), where))
+        source = Source(find(root_of(spec), (f"images/{name}", f"images/images/{name}", name), where))
     kind = row.get("template_filename")
     return Sample(
         id=f"super-clevr/{spec.split}/{row_id(where)}",

@@ -14,7 +14,8 @@ Sources: ``before``, always seen from the centre, and ``after``. ``tasks`` says 
 ``centre`` (the default), ``left``, ``right``, several of them giving one row each. The question lists the objects and
 the functions; the truth is a list of ``func(object, value)``, positions with direction and steps, as
 ``change_position(2, (behind, 2))``. Reward: ``reason-rft-transformation``. A move out of the picture may be one of
-several that look alike; the truth is the one that was made, and ``metadata["options"]`` lists them all.
+several that look alike; the truth is the one that was made, and ``metadata["options"]`` lists them all. Deviation: the
+authors' evaluation also takes other changes that lead to the same end; here the changes themselves are compared.
 
 Splits, as the authors' code makes them, by line: ``train`` the first 500,000, ``val`` the next 10,000, ``test`` the
 next 20,000.
@@ -22,14 +23,13 @@ next 20,000.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vantage.datasets.places import find, known, question_file
-from vantage.datasets.reading import RawRow, field, need_path, read_json, read_rows, short, text_field
+from vantage.datasets.places import find, known, question_file, root_of
+from vantage.datasets.reading import RawRow, field, need_path, parse_json, read_json, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import DataError
 from vantage.pictures import Source
@@ -136,10 +136,8 @@ class _Line:
     def read(self, where: str) -> Any:
         with self.file.open("rb") as lines:
             lines.seek(self.start)
-            try:
-                return json.loads(lines.readline())
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{where}: not JSON ({error})") from error
+            line = lines.readline()
+        return parse_json(line, where)
 
 
 def _scenes(file: Path) -> Iterator[RawRow]:
@@ -182,6 +180,4 @@ def _change(change: Any, things: int, where: str) -> str:
 def _picture(state: Any, camera: str, where: str, spec: DataSpec) -> Source:
     images: Mapping[str, Any] = field(state, "images", dict, f"{where}, states")
     name = text_field(images, camera, f"{where}, images").removeprefix(_DEMO)
-    assert spec.path is not None  # noqa: S101  rows() has checked it
-    folder = spec.path if spec.path.is_dir() else spec.path.parent
-    return Source(find(spec.root or folder, (f"image/{name}", name), where))
+    return Source(find(root_of(spec), (f"image/{name}", name), where))

@@ -13,11 +13,10 @@ a picture is an error; any other name keeps the rows of that category or source,
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from vantage.datasets import exams, marks
+from vantage.datasets import exams, marks, places
 from vantage.datasets.reading import RawRow, need_path, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
@@ -30,8 +29,6 @@ FILE = "39Krelease.parquet"
 TEXT_ONLY = "DeepScaleR"
 """The source whose rows have no picture; left out unless ``tasks`` says otherwise."""
 _RATES = ("PassRate_32BTrained", "PassRate_7BBase")
-
-_log = logging.getLogger(__name__)
 
 
 def rows(spec: DataSpec) -> Iterator[RawRow]:
@@ -51,7 +48,8 @@ def rows(spec: DataSpec) -> Iterator[RawRow]:
     elif spec.tasks is not None:
         yield from exams.of_tasks(read_rows(file), spec, lambda row: [row.get("category"), row.get("source")])
     else:
-        yield from _with_pictures(read_rows(file), str(file))
+        what = f"rows of source {TEXT_ONLY}, which have no picture; tasks=all keeps them"
+        yield from places.without(read_rows(file), _text_only, file, what)
 
 
 def sample(row: Any, where: str, spec: DataSpec) -> Sample:
@@ -76,14 +74,5 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     )
 
 
-def _with_pictures(found: Iterable[RawRow], file: str) -> Iterator[RawRow]:
-    left_out = 0
-    for where, row in found:
-        if isinstance(row, dict) and row.get("source") == TEXT_ONLY:
-            left_out += 1
-        else:
-            yield where, row
-    if left_out:
-        _log.warning(
-            "%s: left out %d rows of source %s, which have no picture; tasks=all keeps them", file, left_out, TEXT_ONLY
-        )
+def _text_only(row: Any) -> bool:
+    return isinstance(row, dict) and row.get("source") == TEXT_ONLY

@@ -105,8 +105,8 @@ def frame_of(sample: Sample, key: str = "frame", default: str | None = None) -> 
     text = sample.metadata.get(key, default)
     if text is None:
         raise DataError(
-            f"row {sample.id!r}: no coordinate frame in metadata[{key!r}]; a frame is never guessed, so name it: "
-            f"{KNOWN}"
+            f"row {sample.id!r}: no coordinate frame in metadata[{key!r}]; a frame is never guessed, so name it, with "
+            f"?{key}=pixel where a data set is named or as {key!r} in the row's metadata: {KNOWN}"
         )
     try:
         return Frame.parse(text)
