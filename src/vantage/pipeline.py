@@ -70,6 +70,11 @@ class Answer:
     seconds: dict[Stage, float] = field(default_factory=dict)
     error: str = ""
 
+    @property
+    def asked(self) -> bool:
+        """Whether there is something to ask a reasoner about: the caption says something."""
+        return any(map(str.isalnum, self.caption))
+
     def record(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {**asdict(self), "origin": str(self.origin)}
@@ -207,13 +212,10 @@ class Pipeline:
         endpoint = reasoner or self.reasoner
         if endpoint is None:
             return list(described)
-        asked = [answer for answer in described if _says_something(answer.caption)]
+        asked = [answer for answer in described if answer.asked]
         replies = _replies(endpoint, [self._conversation(answer) for answer in asked], progress)
         left = iter(replies)
-        return [
-            _reasoned(answer, next(left) if _says_something(answer.caption) else EMPTY, endpoint.name)
-            for answer in described
-        ]
+        return [_reasoned(answer, next(left) if answer.asked else EMPTY, endpoint.name) for answer in described]
 
     def stream(
         self,
@@ -237,7 +239,7 @@ class Pipeline:
             said = yield from self._tell(part, messages)
             answer = _with(answer, part, said, time.perf_counter() - start)
         endpoint = reasoner or self.reasoner
-        if endpoint is not None and _says_something(answer.caption):
+        if endpoint is not None and answer.asked:
             pieces: list[str] = []
             start = time.perf_counter()
             reply: Reply | Exception
@@ -292,10 +294,6 @@ class Pipeline:
 
 
 EMPTY = EndpointError("the caption is empty, so there was nothing to reason from")
-
-
-def _says_something(caption: str) -> bool:
-    return any(map(str.isalnum, caption))
 
 
 def _checked(parts: Sequence[Part]) -> tuple[Part, ...]:

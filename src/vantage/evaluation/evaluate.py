@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vantage.errors import ConfigError, DataError
-from vantage.evaluation.results import Evaluation, figures
+from vantage.evaluation.results import Evaluation, Figures, figures
 from vantage.files import write_lines
-from vantage.generation import Prompt, Said, each, for_inference, generate, greedy, prompts
+from vantage.generation import Said, each, for_inference, generate, greedy, prompts
 from vantage.groups import Origin
 from vantage.rewards import Score, call_many
 from vantage.samples import MonoView, PromptStyle, Sample
@@ -77,17 +77,15 @@ def evaluate(
             asked = [prompt.sample for prompt in batch]
             scores = call_many([sample.reward for sample in asked], [answer.text for answer in answers], asked)
             for prompt, answer, score in zip(batch, answers, scores, strict=True):
-                rows += _rows(prompt, answer, score)
+                rows += rows_of(prompt.sample, prompt.origin, score, answer)
             done += len(batch)
             if progress is not None:
                 progress(done, total)
-    tasks = dict.fromkeys(row["task"] for row in rows if row["task"])
-    overall = figures(rows)
     evaluation = Evaluation(
-        **dict(overall),
-        model=model_name or str(getattr(model.config, "_name_or_path", "") or type(model).__name__),
+        **dict(figures(rows)),
+        model=model_name or name_of(model),
         data=data_name,
-        tasks={task: figures(row for row in rows if row["task"] == task) for task in tasks},
+        tasks=by_task(rows),
         seconds=time.perf_counter() - started,
         settings={
             "decoding": "greedy",
@@ -109,6 +107,19 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_lines(path, (json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") for row in rows))
 
 
+def name_of(model: Any) -> str:
+    """Where a model was loaded from, else its class."""
+    return str(getattr(model.config, "_name_or_path", "") or type(model).__name__)
+
+
+def by_task(rows: Iterable[Row]) -> dict[str, Figures]:
+    """The figures of each kind of question that the rows name."""
+    kinds: dict[str, list[Row]] = {}
+    for row in rows:
+        kinds.setdefault(row["task"], []).append(row)
+    return {task: figures(of_kind) for task, of_kind in kinds.items() if task}
+
+
 def checked(samples: Iterable[Sample]) -> Sequence[Sample]:
     """The samples as a sequence.
 
@@ -126,10 +137,9 @@ def checked(samples: Iterable[Sample]) -> Sequence[Sample]:
     return samples
 
 
-def _rows(prompt: Prompt, answer: Said, score: Score) -> list[Row]:
+def rows_of(sample: Sample, origin: Origin, score: Score, said: Said) -> list[Row]:
     """The row of an answer; that of a sample of one source counts as both views."""
-    sample = prompt.sample
-    origins = [prompt.origin, *(Origin("mono", name) for name in sample.sources if len(sample.sources) == 1)]
+    origins = [origin, *(Origin("mono", name) for name in sample.sources if len(sample.sources) == 1)]
     return [
         {
             **score.record(),
@@ -138,10 +148,10 @@ def _rows(prompt: Prompt, answer: Said, score: Score) -> list[Row]:
             "reward": sample.reward,
             "score": score.reward,
             "truth": sample.truth,
-            "origin": str(origin),
-            "text": answer.text,
-            "tokens": answer.tokens,
-            "finished": answer.finished,
+            "origin": str(seen_as),
+            "text": said.text,
+            "tokens": said.tokens,
+            "finished": said.finished,
         }
-        for origin in origins
+        for seen_as in origins
     ]

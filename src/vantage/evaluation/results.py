@@ -17,11 +17,13 @@ CONFIDENCE = 0.95
 """Of every interval."""
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """What a file keeps."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-class Proportion(_Record):
+class Proportion(Record):
     """A share, 0..1, with its 95 % Wilson score interval (Wilson, 1927), which holds near 0 and 1 too."""
 
     n: int = Field(ge=1)
@@ -50,7 +52,7 @@ class Proportion(_Record):
         return cls(n=n, value=value, low=min(float(interval.low), value), high=max(float(interval.high), value))
 
 
-class Figures(_Record):
+class Figures(Record):
     """What was counted over a set of samples; every share is over all of them, unreadable answers included."""
 
     n: int = Field(ge=1)

@@ -1,0 +1,247 @@
+"""One extractor with several reasoners: its captions are made once, and each reasoner answers from them.
+
+Whether captions carry anything of the pictures shows in three figures beside the share of right answers:
+
+- the **best constant caption**: of the model's own captions, the one that, put in the place of all others, has the
+  reasoner answer most questions. A reasoner that answers no more without it being constant has learned nothing of
+  pictures. It is chosen on the same questions, so it errs on the high side;
+- **positive** and **zero or no** answers apart: who always says that there is nothing is right where there is nothing;
+- **leaks**: the share of captions that state an answer instead of describing (see ``vantage.captions.leak``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from vantage.captions import leak
+from vantage.captions.prompts import Part
+from vantage.captions.reading import handed, reads_boxes_only
+from vantage.endpoints import Endpoint
+from vantage.errors import ConfigError, DataError
+from vantage.evaluation.evaluate import Row, by_task, checked, name_of, rows_of
+from vantage.evaluation.results import Evaluation, Proportion, Record, figures
+from vantage.files import write_json
+from vantage.generation import Said, each
+from vantage.pipeline import CAPTION, Answer, Pipeline
+from vantage.rewards import Score, call_many, get
+from vantage.rewards.text import alternatives
+from vantage.samples import Sample
+
+NOTHING = frozenset(("0", "zero", "no", "none", "nothing", "false"))
+"""Truths that say that there is nothing of what was asked for."""
+
+
+class Constant(Record):
+    """The best of the constant captions that were tried."""
+
+    caption: str
+    """Its text."""
+    right: Proportion
+    """Share of the questions answered right from it."""
+    tried: int = Field(ge=1)
+    """How many of the model's captions were tried, the most frequent first."""
+
+
+class ReasonerEvaluation(Evaluation):
+    """An extractor and a reasoner on a data set; ``fused`` and the others count the reasoner's answers.
+
+    ``format`` is the share of captions that say something and were not cut, ``unfinished`` counts those cut, and
+    ``unscored`` the questions that the reasoner could not be asked.
+    """
+
+    reasoner: str
+    """How the reasoner is called."""
+    positive: Proportion | None = None
+    """Share answered right from all sources, of the questions whose truth is not zero or no; null without any."""
+    negative: Proportion | None = None
+    """The same of those whose truth is zero or no; null without any."""
+    constant: Constant | None = None
+    """The baseline that a caption must beat; null where none was tried."""
+    leakage: Proportion
+    """Share of the captions from all sources that state an answer."""
+    reasoner_cut: int = 0
+    """Replies of the reasoner to all sources that were cut by the limit on their length."""
+
+
+def compare(
+    pipeline: Pipeline,
+    samples: Iterable[Sample],
+    reasoners: Sequence[Endpoint],
+    *,
+    parts: Sequence[Part] = CAPTION,
+    constants: int = 32,
+    model_name: str = "",
+    data_name: str = "",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[list[ReasonerEvaluation], list[Row]]:
+    """Describe every sample from all its sources and from each alone, and let every reasoner answer.
+
+    Args:
+        pipeline: the extractor; its own reasoner is not asked.
+        samples: with unique ids, as ``vantage.evaluation.evaluate`` takes them.
+        reasoners: of different names.
+        parts: what the reasoners get: the caption, or the tentative answer too.
+        constants: the most captions that are tried as constant ones, beyond the first only while that takes no more
+            calls than there are samples; 0 tries none.
+        model_name: how the results call the extractor; where it was loaded from unless given.
+        data_name: how the results call the data.
+        progress: called with what is being done, and how much of how much of it is.
+
+    Returns:
+        An evaluation for each reasoner, in order, and the rows that they count: those of ``evaluate`` with ``text`` the
+        reasoner's reply, and ``reasoner``, ``caption``, ``tentative``, ``final``, ``leak`` (0 or 1) and ``mention``.
+
+    Raises:
+        ConfigError: no reasoner, or two of one name.
+        DataError: no samples, or two with one id.
+        PictureError: a sample's picture cannot be read.
+    """
+    names = [reasoner.name for reasoner in reasoners]
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"reasoners of different names are needed, not {', '.join(names) or 'none'}")
+    samples = checked(samples)
+    by_id = {sample.id: sample for sample in samples}
+    start = time.perf_counter()
+    described = pipeline.describe(samples, parts, origins=each, progress=_of(progress, "describe"))
+    describing = time.perf_counter() - start
+    settings = {
+        "decoding": "greedy",
+        "max_new_tokens": pipeline.max_new_tokens,
+        "mono": pipeline.mono,
+        "label_sources": pipeline.label_sources,
+        "parts": list(parts),
+        "prompts": pipeline.prompts.model_dump(),
+    }
+    evaluations, rows = [], []
+    for reasoner in reasoners:
+        start = time.perf_counter()
+        answers = pipeline.reason(described, reasoner, progress=_of(progress, f"ask {reasoner.name}"))
+        own = _rows(answers, by_id)
+        fused = [row for row in own if row["origin"] == "fused"]
+        constant = _constant(pipeline, reasoner, described, samples, constants, _of(progress, "constant captions"))
+        evaluations.append(
+            ReasonerEvaluation(
+                **dict(figures(own)),
+                model=model_name or name_of(pipeline.model),
+                data=data_name,
+                tasks=by_task(own),
+                seconds=describing + time.perf_counter() - start,
+                settings={**settings, "reasoner": _told(reasoner)},
+                reasoner=reasoner.name,
+                positive=_right(row for row in fused if not says_nothing(row["truth"])),
+                negative=_right(row for row in fused if says_nothing(row["truth"])),
+                constant=constant,
+                leakage=Proportion.of(sum(row["leak"] for row in fused), len(fused)),
+                reasoner_cut=sum(answer.finished.get("reasoner") is False for answer in answers if _whole(answer)),
+            )
+        )
+        rows += own
+    return evaluations, rows
+
+
+def says_nothing(truth: Any) -> bool:
+    """Whether a truth says that there is nothing of what was asked for: zero, no, none, false."""
+    return any(text in NOTHING for text in alternatives(truth))
+
+
+def save(path: str | Path, evaluations: Sequence[ReasonerEvaluation]) -> None:
+    """Write a JSON list of evaluations, whole or not at all."""
+    write_json(path, [evaluation.model_dump(mode="json") for evaluation in evaluations])
+
+
+def load(path: str | Path) -> list[ReasonerEvaluation]:
+    """Read what ``save`` wrote.
+
+    Raises:
+        DataError: no such file, or it holds something else; names the file and the field.
+    """
+    try:
+        return TypeAdapter(list[ReasonerEvaluation]).validate_json(Path(path).read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot read evaluations of reasoners ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise DataError(f"{path}: no evaluations of reasoners; {field}: {first['msg']}") from error
+
+
+def _rows(answers: Sequence[Answer], samples: Mapping[str, Sample]) -> list[Row]:
+    asked = [samples[answer.id] for answer in answers]
+    scores = _scores([answer.reasoning for answer in answers], asked)
+    rows: list[Row] = []
+    for answer, sample, found in zip(answers, asked, scores, strict=True):
+        whole = answer.finished["caption"]
+        said = Said(answer.reasoning or "", answer.tokens.get("reasoner", 0), whole)
+        if answer.reasoning is None:
+            # What an empty caption brings is its own fault, what a failed call brings is not.
+            found = Score(None if answer.asked else 0.0, error=answer.error)
+        more = {
+            "formatted": answer.asked and whole,
+            "reasoner": answer.reasoner,
+            "caption": answer.caption,
+            "tentative": answer.tentative,
+            "final": answer.final,
+            "leak": int(leak.states(answer.caption, sample)),
+            "mention": int(leak.mentions(answer.caption, sample)),
+        }
+        rows += [row | more for row in rows_of(sample, answer.origin, found, said)]
+    return rows
+
+
+def _scores(replies: Sequence[str | None], samples: Sequence[Sample]) -> list[Score]:
+    """What the rows' own rewards make of a reasoner's replies, as a caption reward hands them over."""
+    rewards = [get(sample.reward) for sample in samples]
+    ways = ["box" if reads_boxes_only(reward) else "tags" for reward in rewards]
+    texts = [handed(reply or "", way) for reply, way in zip(replies, ways, strict=True)]  # type: ignore[arg-type]
+    return call_many(rewards, texts, samples)
+
+
+def _constant(
+    pipeline: Pipeline,
+    reasoner: Endpoint,
+    described: Sequence[Answer],
+    samples: Sequence[Sample],
+    limit: int,
+    progress: Callable[[int, int], None] | None,
+) -> Constant | None:
+    said = Counter(answer.caption for answer in described if _whole(answer) and answer.caption)
+    questions = list(dict.fromkeys(sample.question for sample in samples))
+    captions = [caption for caption, _ in said.most_common(max(1, min(limit, len(samples) // len(questions))))]
+    if limit < 1 or not captions:
+        return None
+    asked = [
+        Answer(id="", question=question, caption=caption, finished={"caption": True})
+        for caption in captions
+        for question in questions
+    ]
+    found = pipeline.reason(asked, reasoner, progress=progress)
+    replies = {(answer.caption, answer.question): answer.reasoning for answer in found}
+    shares = {}
+    for caption in captions:
+        scores = _scores([replies[caption, sample.question] for sample in samples], samples)
+        shares[caption] = sum(score.correct for score in scores)
+    best = max(captions, key=lambda caption: shares[caption])
+    return Constant(caption=best, right=Proportion.of(shares[best], len(samples)), tried=len(captions))
+
+
+def _whole(answer: Answer) -> bool:
+    return answer.origin.kind == "fused"
+
+
+def _right(rows: Iterable[Row]) -> Proportion | None:
+    right = [bool(row["correct"]) for row in rows]
+    return Proportion.of(sum(right), len(right)) if right else None
+
+
+def _told(reasoner: Endpoint) -> dict[str, Any]:
+    return reasoner.settings.model_dump(mode="json", exclude_defaults=True, exclude={"cache", "key_env"})
+
+
+def _of(progress: Callable[[str, int, int], None] | None, what: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(what, done, total)
