@@ -22,7 +22,7 @@ Span = tuple[int, int]
 _PHRASE = re.compile(
     r"\b(?:answer|(?:correct|right) (?:option|choice))\b[*_]{0,3}"
     r"(?: to (?:the|this|that|your) (?:question|problem))?(?:,? (?:then|thus|hence|therefore),?)?"
-    r"(?: (?:is|would be|should be|must be|will be)\b| ?[:=])[*_]{0,3}+\s{0,8}+"
+    r"(?: (?:is|would be|should be|must be|will be)\b| ?[:=])[*_\s]{0,10}+"
     r"(?!not\b|un(?:known|clear|certain)|to be\b)\S{1,40}",
     re.IGNORECASE,
 )
@@ -32,8 +32,9 @@ _BETWEEN = re.compile(r"(?<=[.!?])\s+|\n")
 _ITEM = re.compile(r"\W{0,4}(?:\d{1,3}|[A-Za-z])[.)]")
 _POLAR = re.compile(r"\W{0,4}(?:yes|no|true|false)(?:[,;:.!]|\W{0,4}$)", re.IGNORECASE)
 _POLES = frozenset(("yes", "no", "true", "false"))
-_NUMBER = re.compile(r"[-\u2212]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)|[^\W\d_]+")
+_NUMBER = re.compile(r"(?<!\w)[-\u2212]?(?:\d+(?:,\d{3}(?!\d))*(?:\.\d+)?|\.\d+)|[^\W\d_]+")
 _LETTER = r"(?:\({0}\)|\b{0}[.):]|\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer) {0}\b)"
+_BULLET = re.compile(r"[-•–]\s+")
 _SET_OFF = " \t\r*_\"'`()[]"
 
 
@@ -94,7 +95,9 @@ def _statements(caption: str, sample: Sample) -> Iterator[Span]:
         if polar and _POLAR.match(caption, start, end):
             yield start, end
         elif end - start < 200:
-            bare = extract.normalise(caption[start:end].strip(_SET_OFF)).strip(_SET_OFF)
+            bullet = _BULLET.match(caption, start, end)
+            sentence = caption[bullet.end() if bullet else start : end]
+            bare = extract.normalise(sentence.strip(_SET_OFF)).strip(_SET_OFF)
             if bare and (bare in accepted or _number(bare) in numbers):
                 yield start, end
 
