@@ -66,3 +66,12 @@ def test_the_page_of_rewards_lists_every_name_and_only_tests_that_exist():
     assert sorted(re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE)) == sorted(registry._BUILT_IN)
     for file, test in re.findall(r"`(test_\w+\.py)::(\w+)`", page):
         assert f"def {test}(" in (here / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
+def test_every_test_that_the_page_of_rewards_names_is_there():
+    here = Path(__file__).parent
+    page = (here.parents[1] / "docs" / "rewards.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", page)
+    assert len(named) > 20
+    for file, test in named:
+        assert test and f"def {test}(" in (here / file).read_text(encoding="utf-8"), f"{file}::{test}"

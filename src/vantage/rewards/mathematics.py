@@ -97,7 +97,7 @@ def clean(text: str) -> str:
         text = _ROOT.sub(lambda root: rf"\sqrt{{{root.group(1) or root.group(2) or root.group(3)}}}", text)
         text = _RAISED.sub(lambda run: f"^{{{run[0].translate(_LOWERED)}}} ", text).translate(_SIGNS)
     text = extract.unwrapped(text)
-    if len({formula.strip() for formula in _DELIMITER.split(text)[1::2]}) > 1:
+    if ("$" in text or "\\" in text) and len({formula.strip() for formula in _DELIMITER.split(text)[1::2]}) > 1:
         text = " ".join(_DELIMITER.sub(" ", text).split())
     return f"{Decimal(text):f}" if _SCIENTIFIC.fullmatch(text) else text
 
