@@ -12,6 +12,7 @@ is a process with an endpoint of its own; give them one ``cache``, so that nothi
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -84,7 +85,7 @@ def _reward(name: str, prompts: Mapping[str, str] | None, settings: Mapping[str,
     with _lock:
         if written not in _open:
             own = {key: given.pop(key) for key in _OWN if key in given}
-            _open[written] = CaptionReward(
-                open_endpoint(given), inner=name, prompts=Prompts.checked(prompts or {}), **own
-            )
+            words, endpoint = Prompts.checked(prompts or {}), open_endpoint(given)
+            _open[written] = CaptionReward(endpoint, inner=name, prompts=words, **own)
+            atexit.register(endpoint.close)
         return _open[written]
