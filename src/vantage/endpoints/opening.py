@@ -39,12 +39,13 @@ def open_endpoint(where: str | EndpointSettings | Mapping[str, Any] | Endpoint) 
 
         return ServerEndpoint(settings)
 
-    from vantage.endpoints.local import LocalEndpoint
-
     name = str(settings.model)
     found = _named(name)
     if callable(found):
         return FunctionEndpoint(name, found, settings.budget)
+
+    from vantage.endpoints.local import LocalEndpoint
+
     return LocalEndpoint(settings, folder=None if found is None else str(found))
 
 
