@@ -1,6 +1,8 @@
 """`vantage data`: what people see of their rows before they train on them."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,6 +78,7 @@ def test_every_bad_row_is_told_with_its_line_and_the_exit_code(rows, tmp_path):
         assert any(text.startswith(f"rows.jsonl:{line}: ") and reason in text for text in told), (line, reason)
     assert "9, 8 of them bad" in done.stdout
     # Headers alone do not show what lies behind them.
+    assert "cut short" in done.stdout
     assert "cut short" not in run("check", spec, "--headers").stdout
 
 
@@ -134,3 +137,37 @@ def test_the_list_names_each_set_once():
     assert done.exit_code == 0
     told = [line.split()[0].partition(":")[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert told == datasets.names()
+
+
+def test_what_a_row_holds_cannot_write_to_the_terminal(rows):
+    odd = "x\x1b[2J\n\u202e\ud800"
+    done = run("check", rows({"id": odd, "truth": ""}, {"id": "y" * 10_000, "truth": ""}, {"reward": f"no{odd}"}))
+    assert done.exit_code == 1
+    assert not {"\x1b", "\u202e"} & set(done.stdout)
+    told = [line for line in done.stdout.splitlines() if line.startswith("rows.jsonl:")]
+    assert len(told) == 3
+    assert all(len(line) < 1100 for line in told)
+    assert r"x\x1b[2J\n\u202e\ud800" in told[0]
+
+
+def test_a_sheet_of_a_bad_picture_names_the_row(rows, tmp_path):
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    for name, reason in (("cut.png", "cut.png: the picture is corrupt"), ("gone.png", "gone.png: no such file")):
+        done = run("show", rows({}, {"id": "night/7", "sources": {"depth": name}}))
+        assert done.exit_code == 1
+        assert f"row 'night/7', source 'depth': {reason}" in done.stderr
+
+
+def test_a_sheet_is_called_after_the_data_set(rows, tmp_path):
+    done = run("show", rows({"id": "../../odd/name"}))
+    assert done.exit_code == 0
+    assert (tmp_path / "jsonl.png").is_file()
+    assert "1 of 1 samples: jsonl.png" in done.stdout
+
+
+def test_a_walk_through_the_data_needs_no_networks(rows):
+    """Importing torch takes seconds and hundreds of megabytes, and headers need neither."""
+    spec = rows({})
+    script = f"import sys; from vantage.cli import app; app(['data', 'check', {spec!r}], standalone_mode=False); "
+    script += "assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

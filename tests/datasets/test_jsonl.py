@@ -170,3 +170,12 @@ def test_rows_are_read_when_they_are_taken(rows):
     assert [where[-2:] for where, _ in found] == [where[-2:] for where, _ in found] == [":1", ":2"]
     assert datasets.read(spec + "&seed=1").total == 2
     assert datasets.read("night?n=7").total == 7
+
+
+@pytest.mark.parametrize("key", ["frame", "truth_frame"])
+def test_a_frame_is_one_whatever_the_reward(rows, key):
+    for frame in ("px", 3, ["pixel"]):
+        with pytest.raises(DataError, match=r"rows\.jsonl:1: .* is no coordinate frame; a frame is 'pixel'"):
+            datasets.load(rows({**ROW, "metadata": {key: frame}}))
+    (sample,) = datasets.load(rows({**ROW, "metadata": {key: "relative:8"}}))
+    assert sample.metadata == {key: "relative:8"}

@@ -60,7 +60,7 @@ def show(
     if len(samples) == 0:
         raise DataError(f"data set {data!r} has no rows")
     shown = [samples[i] for i in range(min(n, len(samples)))]
-    target = output or Path(f"{shown[0].id.split('/')[0].replace(':', '-') or 'data'}.png")
+    target = output or Path(f"{datasets.DataSpec.parse(data).name}.png")
     contact_sheet(shown).save(target)
     out.print(f"{len(shown)} of {len(samples)} samples: {target}", soft_wrap=True)
 
@@ -154,13 +154,15 @@ def _module(name: str) -> Any:
 
 
 def _summary(found: Survey) -> Table:
+    from vantage.datasets.check import one_line
+
     grid = Table.grid(padding=(0, 2))
     grid.add_row("rows", f"{found.rows}, {found.bad} of them bad" if found.bad else f"{found.rows}, all good")
     for kind, counts in (("source", found.sources), ("reward", found.rewards)):
         for name, count in counts.items():
             share = "" if count == found.rows else f" ({100 * count / found.rows:.0f} %)"
-            grid.add_row(kind, Text(f"{name}: {count} rows{share}"))
+            grid.add_row(kind, Text(one_line(f"{name}: {count} rows{share}")))
     if found.lengths:
         longest = f"longest {found.longest} tokens ({found.longest_row})"
-        grid.add_row("prompts", Text(f"{len(found.lengths)} measured; median {found.typical:.0f}, {longest}"))
+        grid.add_row("prompts", Text(one_line(f"{len(found.lengths)} measured; median {found.typical:.0f}, {longest}")))
     return grid

@@ -22,6 +22,9 @@ from vantage.samples import MonoView, PromptStyle, Sample, view
 if TYPE_CHECKING:
     from vantage.models import PromptMeter
 
+LONGEST = 1000
+"""Characters of the longest problem that is printed whole."""
+
 SHOWN = 20
 """Problems that an error spells out; the rest are counted."""
 
@@ -44,7 +47,17 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        return self.reason if self.reason.startswith(self.where) else f"{self.where}: {self.reason}"
+        """One line: what cannot be printed is escaped, and what is very long is shortened in its middle."""
+        return one_line(self.reason if self.reason.startswith(self.where) else f"{self.where}: {self.reason}")
+
+
+def one_line(text: str) -> str:
+    """A text of any origin as a terminal can show it: control characters escaped, at most about ``LONGEST`` long."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST * 2 // 3]} ... {text[-LONGEST // 3 :]}"
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 @dataclass(slots=True)

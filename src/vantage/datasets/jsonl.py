@@ -20,6 +20,7 @@ from vantage.datasets.reading import RawRow, field, frames_of, inside, need_path
 from vantage.datasets.spec import DataSpec
 from vantage.errors import DataError, VantageError
 from vantage.pictures import Source
+from vantage.rewards.frames import Frame
 from vantage.samples import Sample
 
 KEYS = frozenset({"path", "root", "frame", "truth_frame", "mapping", "reward"})
@@ -47,14 +48,18 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
     reward = spec.reward or (text_field(row, "reward", where) if row.get("reward") is not None else "")
     if not reward:
         raise DataError(f"{where}: key 'reward' is missing, and the settings name none")
+    metadata = {**field(row, "metadata", dict, where, {}), **frames_of(spec)}
     try:
+        for key in ("frame", "truth_frame"):
+            if metadata.get(key) is not None:
+                Frame.parse(metadata[key])
         return Sample(
             id=str(identity),
             question=field(row, "question", str, where),
             sources={name: _source(name, entry, where, spec) for name, entry in pictures.items()},
             truth=row["truth"],
             reward=reward,
-            metadata={**field(row, "metadata", dict, where, {}), **frames_of(spec)},
+            metadata=metadata,
         )
     except VantageError as error:
         raise DataError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error

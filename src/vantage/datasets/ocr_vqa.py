@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vantage.datasets import marks, places
+from vantage.datasets import exams, marks, places
 from vantage.datasets.reading import RawRow, field, need_path, read_json, read_rows, short, text_field
 from vantage.datasets.spec import DataSpec
 from vantage.errors import ConfigError, DataError
@@ -190,18 +190,11 @@ def _pairs(books: Iterable[_Book], task: str) -> Iterator[RawRow]:
         while len(options) < min(OPTIONS, len(values) + 1):
             options.append(_draw(dice, values, set(options)))
         dice.shuffle(options)
-        letters = [chr(ord("A") + i) for i in range(len(options))]
-        listed = "\n".join(f"{letter}. {option}" for letter, option in zip(letters, options, strict=True))
-        yield (
-            f"{book.where}, {task}",
-            (
-                [book, other],
-                f"{question}\n{listed}",
-                letters[options.index(value if same else DIFFERENT)],
-                f"{book.key}/{task}",
-                {"task": task, "books": [book.key, other.key], "choices": options},
-            ),
-        )
+        where = f"{book.where}, {task}"
+        letter = exams.letter_of(options, value if same else DIFFERENT, where)
+        asked, truth = exams.multiple_choice(question, options, letter)
+        about = {"task": task, "books": [book.key, other.key], "choices": options}
+        yield where, ([book, other], asked, truth, f"{book.key}/{task}", about)
 
 
 def _draw(dice: random.Random, values: list[str], taken: set[str]) -> str:

@@ -5,7 +5,7 @@ Works for any sample, drawn or real, of one source or many.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from vantage.errors import ConfigError, DataError
+from vantage.errors import ConfigError, DataError, PictureError
 from vantage.rewards.boxes import truth_boxes
 from vantage.rewards.frames import Frame, span_of
 from vantage.samples import Sample
@@ -35,7 +35,8 @@ _TRUTH_COLUMN = 44
 def contact_sheet(samples: Sequence[Sample], columns: int | None = None) -> Image.Image:
     """Lay samples out as a page of cards.
 
-    Small pictures are enlarged without smoothing, large ones reduced; a box truth is drawn on every source.
+    Small pictures are enlarged without smoothing, large ones reduced; a box truth is drawn on every source, and so are
+    ``metadata["points"]``: letters, and where they lie as shares of width and height.
 
     Args:
         samples: at least one; their sources are decoded here.
@@ -46,14 +47,14 @@ def contact_sheet(samples: Sequence[Sample], columns: int | None = None) -> Imag
 
     Raises:
         ConfigError: nothing to show, or no column to show it in.
-        PictureError: a picture that cannot be read.
+        PictureError: a picture that cannot be read; names the row and the source.
     """
     if not len(samples):
         raise ConfigError("a contact sheet needs at least one sample, none given")
     if columns is not None and columns < 1:
         raise ConfigError(f"a contact sheet needs at least one column, not {columns}")
     fonts = _Fonts.load()
-    large = any(max(source.size()) > LARGE for sample in samples for source in sample.sources.values())
+    large = any(max(_size(sample, name)) > LARGE for sample in samples for name in sample.sources)
     width = WIDE_CARD if large else CARD_WIDTH
     columns = min(columns or (3 if large else 4), len(samples))
     cards = [_card(sample, fonts, width) for sample in samples]
@@ -93,7 +94,7 @@ def _card(sample: Sample, fonts: _Fonts, width: int) -> Image.Image:
     inner = width - 2 * _PAD
     across = _across(len(sample.sources))
     room = (inner - (across - 1) * _BETWEEN) // across
-    pictures = [(name, _with_boxes(source.load(), sample, room)) for name, source in sample.sources.items()]
+    pictures = [(name, _with_marks(sample.picture(name), sample, room, fonts.label)) for name in sample.sources]
 
     question = _wrap(sample.question, fonts.text, inner, _LONGEST_QUESTION)
     truth = _wrap(_truth_text(sample.truth), fonts.text, inner - _TRUTH_COLUMN - 20, _LONGEST_TRUTH)
@@ -136,6 +137,13 @@ def _truth_text(truth: Any) -> str:
     return ", ".join(map(str, truth)) if several else answer_text(truth)
 
 
+def _size(sample: Sample, name: str) -> tuple[int, int]:
+    try:
+        return sample.source(name).size()
+    except PictureError as error:
+        raise PictureError(f"row {sample.id!r}, source {name!r}: {error}") from error
+
+
 def _across(pictures: int) -> int:
     """Pictures beside each other: up to three, four as two by two."""
     return 2 if pictures == 4 else min(3, pictures)
@@ -148,8 +156,8 @@ def _fit(picture: Image.Image, room: int) -> Image.Image:
     return picture.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS)
 
 
-def _with_boxes(picture: Image.Image, sample: Sample, room: int) -> Image.Image:
-    """Scale, then draw the truth where it is boxes, so that lines are equally thick whatever the picture's size."""
+def _with_marks(picture: Image.Image, sample: Sample, room: int, letters: ImageFont.FreeTypeFont) -> Image.Image:
+    """Scale, then draw boxes of the truth and points of the question, equally thick whatever the picture's size."""
     boxes = _boxes(sample, picture.size)
     picture = _fit(picture, room)
     draw = ImageDraw.Draw(picture)
@@ -158,7 +166,24 @@ def _with_boxes(picture: Image.Image, sample: Sample, room: int) -> Image.Image:
         top, bottom = (edge * (picture.height - 1) for edge in edges[1::2])
         draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_BOX_SHADOW, width=5)
         draw.rectangle((left, top, right, bottom), outline=_BOX, width=3)
+    for letter, (across, down) in _points(sample).items():
+        x, y = across * picture.width, down * picture.height
+        for radius, colour in ((6, _BOX_SHADOW), (4, _BOX)):
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+        # Beside the point, on the side where there is room.
+        side, anchor = (9, "lm") if across < 0.5 else (-9, "rm")
+        draw.text((x + side, y), letter, _BOX, letters, anchor=anchor, stroke_width=2, stroke_fill=_BOX_SHADOW)
     return picture
+
+
+def _points(sample: Sample) -> dict[str, tuple[float, float]]:
+    """Points that a question names, as shares of the picture; empty where the metadata has none of that form."""
+    points = sample.metadata.get("points")
+    found: dict[str, tuple[float, float]] = {}
+    for letter, place in points.items() if isinstance(points, Mapping) else ():
+        if isinstance(place, (list, tuple)) and len(place) == 2 and all(isinstance(part, float) for part in place):
+            found[str(letter)[:3]] = (_share(place[0]), _share(place[1]))
+    return found
 
 
 def _boxes(sample: Sample, size: tuple[int, int]) -> list[tuple[float, float, float, float]]:
