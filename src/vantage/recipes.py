@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
+from vantage.captions.settings import ReasonerSettings
 from vantage.datasets import DataSpec, names
 from vantage.errors import ConfigError
 from vantage.methods import AnyMethod
@@ -124,11 +125,28 @@ class Recipe(_Section):
     """A method of ``vantage.methods`` with its settings."""
     data: Data
     prompt: Prompt = Prompt()
+    reasoner: ReasonerSettings | None = None
+    """Scores what the policy writes by the answers that this model gives from it (RACRO)."""
     evaluation: Evaluation = Evaluation()
     trainer: dict[str, Any] = {}
     """Settings of ``trl.GRPOConfig``."""
     environment: dict[str, Any] | None = None
     """Written by a run: versions of what it ran with. Ignored when read."""
+
+    @model_validator(mode="after")
+    def _one_instruction(self) -> Recipe:
+        if self.reasoner is not None and (self.prompt.system or self.prompt.instruction):
+            raise ValueError(
+                "prompt.system and prompt.instruction: with a reasoner the policy is told reasoner.prompts.extractor "
+                "and reasoner.prompts.caption; set those"
+            )
+        return self
+
+    def style(self) -> PromptStyle:
+        """How a sample becomes what the policy is asked."""
+        if self.reasoner is None:
+            return self.prompt.style()
+        return self.reasoner.prompts.style(label_sources=self.prompt.label_sources)
 
     @field_validator("trainer")
     @classmethod

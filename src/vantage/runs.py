@@ -68,6 +68,10 @@ class Run:
         """The evaluation ``before`` or ``after`` training."""
         return self.folder / f"{moment}.json"
 
+    def reasoners(self, moment: str) -> Path:
+        """Evaluations of every reasoner at that moment, of a run with reasoners."""
+        return self.folder / f"{moment}_reasoners.json"
+
     def answers(self, moment: str) -> Path:
         """Each answer of that evaluation."""
         return self.folder / f"{moment}.jsonl"

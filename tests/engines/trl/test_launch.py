@@ -1,6 +1,6 @@
 """Pieces of a launch that need no training."""
 
-from vantage.engines.trl.launch import _together
+from vantage.engines.trl.measure import _together
 from vantage.evaluation import Evaluation, figures
 
 

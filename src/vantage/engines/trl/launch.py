@@ -10,22 +10,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from accelerate.utils import broadcast_object_list, gather_object
 from peft import LoraConfig
 from rich.console import Console
 from transformers import PrinterCallback, TrainerState
 from trl import GRPOConfig
-from trl.models.utils import unwrap_model_for_generation
 
 from vantage import datasets, plugins, tiny
 from vantage.engines.trl.checkpoints import TRAINER_STATE, last_complete, require_space
 from vantage.engines.trl.config import grpo_config, require_installed
 from vantage.engines.trl.logs import MetricsLog, trim
+from vantage.engines.trl.measure import Measure
 from vantage.engines.trl.progress import RichProgress
 from vantage.engines.trl.settings import anchor_columns, reconcile
 from vantage.engines.trl.trainer import VantageTrainer
 from vantage.errors import ConfigError, EngineError
-from vantage.evaluation import Evaluation, evaluate, figures, write_rows
+from vantage.evaluation import Evaluation
 from vantage.files import write_json
 from vantage.models import context_window, load_model, load_processor, with_resized_size
 from vantage.progress import progress
@@ -94,6 +93,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         going_on = f"resuming after step {reached.global_step}"
         console.print(going_on if checkpoint else "no checkpoint was finished; starting over")
 
+    reward = None if recipe.reasoner is None else recipe.reasoner.open()
     watching = RichProgress(console)
     trainer = VantageTrainer(
         model,
@@ -101,8 +101,9 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         args,
         train_dataset=training,
         processing_class=processor,
-        style=recipe.prompt.style(),
+        style=recipe.style(),
         mono=recipe.prompt.mono,
+        reward=reward,
         rollout_log=run.rollouts,
         callbacks=[MetricsLog(run.metrics), watching],
         peft_config=lora,
@@ -112,7 +113,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
     require_space(run.checkpoints, trained, trained)
     trainer.remove_callback(PrinterCallback)  # it prints every figure of every step; RichProgress says what matters
 
-    measure = _Measure(recipe, run, trainer, testing, console)
+    measure = Measure(recipe, run, trainer, testing, console)
     before = measure("before") if recipe.evaluation.before else None
     try:
         if checkpoint is not None and reached.global_step >= reached.max_steps:
@@ -164,7 +165,7 @@ def _samples(
             processor=processor,
             window=window,
             completion=completion,
-            style=recipe.prompt.style(),
+            style=recipe.style(),
             mono=recipe.prompt.mono if part == "test" or anchor_columns(recipe.method, samples) else None,
             decode=len(samples) <= DECODED if recipe.data.decode is None else recipe.data.decode,
             progress=report,
@@ -178,70 +179,11 @@ def _window(config: Any, args: GRPOConfig) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _is_zero3(accelerator: Any) -> bool:
-    plugin = accelerator.state.deepspeed_plugin
-    return plugin is not None and plugin.zero_stage == 3
-
-
 def _lora(settings: dict[str, Any]) -> LoraConfig:
     try:
         return LoraConfig(**settings)
     except TypeError as error:
         raise ConfigError(f"model.lora: {error}") from error
-
-
-class _Measure:
-    """Evaluation before and after, shared among the processes, kept if it was made already."""
-
-    def __init__(
-        self, recipe: Recipe, run: Run, trainer: VantageTrainer, samples: Sequence[Sample] | None, console: Console
-    ) -> None:
-        self.recipe, self.run, self.trainer, self.samples, self.console = recipe, run, trainer, samples, console
-
-    def __call__(self, moment: str) -> Evaluation | None:
-        """The evaluation of this moment, or ``None`` where the recipe names no test data."""
-        if self.samples is None:
-            return None
-        file, trainer = self.run.evaluation(moment), self.trainer
-        known = [file.exists() if trainer.accelerator.is_main_process else None]
-        if broadcast_object_list(known)[0]:
-            return Evaluation.load(file)
-        accelerator = trainer.accelerator
-        if trainer.is_fsdp_enabled or _is_zero3(accelerator):
-            self.console.print("weights are sharded: not measured here; measure the saved model with 'vantage eval'")
-            return None
-        trainer.model.to(accelerator.device)  # DeepSpeed would place it only when training starts
-        each = -(-len(self.samples) // accelerator.num_processes)
-        mine = self.samples[accelerator.process_index * each : (accelerator.process_index + 1) * each]
-        with (
-            progress(self.console, f"evaluate {moment}") as report,
-            unwrap_model_for_generation(trainer.model_wrapped, accelerator) as model,
-        ):
-            result, rows = evaluate(
-                model,
-                trainer.processing_class,
-                mine or self.samples[:1],  # a process without a share answers too, as generation may be collective
-                style=self.recipe.prompt.style(),
-                mono=self.recipe.prompt.mono,
-                max_new_tokens=self.recipe.evaluation.max_new_tokens or trainer.args.max_completion_length,
-                batch_size=self.recipe.evaluation.batch_size,
-                model_name=self.recipe.model.path if moment == "before" else str(self.run.model),
-                data_name=str(self.recipe.data.test),
-                progress=report,
-            )
-        if accelerator.num_processes > 1:
-            result, rows = _together(result, gather_object(rows if mine else []))
-        if accelerator.is_main_process:
-            write_rows(self.run.answers(moment), rows)
-            result.save(file)
-        return result
-
-
-def _together(part: Evaluation, rows: list[Any]) -> tuple[Evaluation, list[Any]]:
-    """The evaluation over the rows of every process."""
-    names = dict.fromkeys(row["task"] for row in rows if row["task"])
-    tasks = {task: figures(row for row in rows if row["task"] == task) for task in names}
-    return part.model_copy(update={**dict(figures(rows)), "tasks": tasks}), rows
 
 
 def _brief(evaluation: Evaluation | None) -> dict[str, Any] | None:
