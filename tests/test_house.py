@@ -30,11 +30,12 @@ FLOORS: list[set[str]] = [
     {"engines"},
     {"recipes"},
     {"runs"},
-    {"launch"},  # engines/<engine>/launch.py, its front door: reads a recipe, writes a run
+    {"launch"},  # engines/<engine>/launch.py, its front door, and measure.py: read a recipe, write a run
     {"app"},
     {"cli"},
     {"__main__"},
 ]
+LAUNCH = {"launch", "measure"}
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 # Neighbours on one floor that may know each other.
@@ -75,7 +76,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 def room(path: Path) -> str:
     """The room that a file lies in: `rewards` for rewards/box.py, `errors` for errors.py, `` for __init__.py."""
     parts = path.relative_to(ROOT).parts
-    if parts[0] == "engines" and parts[-1] == "launch.py":
+    if parts[0] == "engines" and parts[-1].removesuffix(".py") in LAUNCH:
         return "launch"
     return "" if parts[0] == "__init__.py" else parts[0].removesuffix(".py")
 
@@ -105,7 +106,7 @@ def faults(own: str, names: set[str]) -> list[str]:
         parts = name.split(".")
         if parts[0] != "vantage" or len(parts) == 1:
             continue
-        other = "launch" if parts[1] == "engines" and parts[-1] == "launch" else parts[1]
+        other = "launch" if parts[1] == "engines" and parts[-1] in LAUNCH else parts[1]
         if other in FLOOR and other != own and FLOOR[other] >= FLOOR[own] and (own, other) not in NEIGHBOURS:
             found.append(f"{own} may not import {name}: it lies on the same floor or above")
     return found
