@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from vantage.rewards import extract, numerals
 from vantage.rewards.text import alternatives, choices
@@ -34,6 +35,9 @@ _POLAR = re.compile(r"\W{0,4}(?:yes|no|true|false)(?:[,;:.!]|\W{0,4}$)", re.IGNO
 _POLES = frozenset(("yes", "no", "true", "false"))
 _NUMBER = re.compile(r"(?<!\w)[-\u2212]?(?:\d+(?:,\d{3}(?!\d))*(?:\.\d+)?|\.\d+)|[^\W\d_]+")
 _LETTER = r"(?:\({0}\)|\b{0}[.):]|\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer) {0}\b)"
+_AROUND = 24
+"""Characters that may set an answer off, or make it longer: a bullet, quotes, a box, digits behind the point."""
+_LONGEST_NUMBER = 100
 _BULLET = re.compile(r"[-•–]\s+")
 _SET_OFF = " \t\r*_\"'`()[]"
 
@@ -91,10 +95,11 @@ def _statements(caption: str, sample: Sample) -> Iterator[Span]:
     accepted = set(_accepted(sample))
     numbers = {number for text in accepted if (number := _number(text)) is not None}
     polar = bool(accepted & _POLES)
+    longest = max(map(len, accepted), default=0) + _AROUND
     for start, end in _sentences(caption):
         if polar and _POLAR.match(caption, start, end):
             yield start, end
-        elif end - start < 200:
+        elif end - start <= longest:
             bullet = _BULLET.match(caption, start, end)
             sentence = caption[bullet.end() if bullet else start : end]
             bare = extract.normalise(sentence.strip(_SET_OFF)).strip(_SET_OFF)
@@ -157,13 +162,15 @@ def _sentences(text: str) -> Iterator[Span]:
         yield start, len(text)
 
 
+@lru_cache(maxsize=4096)
 def _number(text: str) -> str | None:
     number = numerals.plain(text)
     return numerals.whole(text) if number is None else number
 
 
 def _numbers(text: str) -> set[str]:
-    return {number for token in set(_NUMBER.findall(text)) if (number := _number(token)) is not None}
+    tokens = {token for token in _NUMBER.findall(text) if len(token) <= _LONGEST_NUMBER}
+    return {number for token in tokens if (number := _number(token)) is not None}
 
 
 def _occurs(word: str, text: str) -> bool:

@@ -1,4 +1,4 @@
-r"""The reasoner's final answer: the last ``\boxed{}``, else the one answer block; and how a reward is handed it."""
+r"""The reasoner's final answer, the last ``\boxed{}`` or the one answer block, and how a reward is handed it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ AnswerIn = Literal["auto", "box", "tags", "text"]
 
 
 def final_answer(text: str) -> str | None:
-    r"""The content of a reasoner's last ``\boxed{}``, else of its one ``<answer>`` block; ``None`` without either."""
-    box = extract.boxed(text)
+    r"""The content of a reasoner's last ``\boxed{}``, else of its one ``<answer>`` block; ``None`` without either.
+
+    Both count behind the thought only, where there is one; see ``vantage.rewards.extract``.
+    """
+    box = extract.boxed(extract.after_thought(text))
     return extract.answer(text) if box is None else box
 
 
