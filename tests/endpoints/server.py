@@ -4,8 +4,8 @@
         endpoint = open_endpoint(f"{server.url}#echo")
 
 ``behaviour(number, body)`` says what happens to a request: ``number`` counts requests from 0, ``body`` is its JSON.
-It returns a name of ``Server``'s methods ``do_...``, or ``(name, argument)``. A request counts as *paid* where its reply
-is sent whole.
+It returns a name of ``Server``'s methods ``do_...``, or ``(name, argument, ...)``. A request counts as *paid* where its
+reply is sent whole.
 """
 
 from __future__ import annotations

@@ -308,7 +308,27 @@ def test_a_server_with_one_model_needs_no_name():
         replies = endpoint.ask_many_sync([says(f"{i}") for i in range(5)])
         assert {reply.model for reply in replies} == {"echo"} == {endpoint.name}
         endpoint.check()
-    with Server() as server, at(server, model="another") as endpoint, pytest.raises(Refusal, match="it lists 'echo'"):
+
+
+def test_a_check_finds_out_whether_a_model_can_be_asked():
+    with Server() as server:
+        at(server).check()
+        assert not server.requests, "a model that is listed costs nothing"
+        at(server, model="hidden").check()
+        assert [body["max_tokens"] for body in server.requests] == [1], "one that is not is greeted"
+    refuse = ("status", 404, [], "no such model")
+    with (
+        Server(lambda n, b: refuse) as server,
+        at(server, model="another") as endpoint,
+        pytest.raises(Refusal, match=r"no such model.*it lists 'echo'"),
+    ):
+        endpoint.check()
+    reply = {"model": "other", "choices": [{"message": {"content": "a"}}]}
+    with (
+        Server(lambda n, b: ("json", reply)) as server,
+        at(server, model="another") as endpoint,
+        pytest.raises(EndpointError, match="by 'other'"),
+    ):
         endpoint.check()
 
 
@@ -377,7 +397,7 @@ def test_calls_never_exceed_their_budget_and_what_came_is_kept(tmp_path):
 
 def test_retries_count_against_the_budget():
     with Server(lambda n, b: ("status", 500)) as server, at(server, budget={"calls": 2}, retries=5) as endpoint:
-        with pytest.raises(BudgetError, match="2 calls is spent.*the last try: status 500"):
+        with pytest.raises(BudgetError, match=r"2 calls is spent.*the last try: status 500"):
             endpoint.ask_sync(says("a"))
         assert len(server.requests) == 2
 
@@ -390,7 +410,7 @@ def test_tokens_and_money_never_exceed_their_budget(limit):
         Server(latency=0.005, usage=usage) as server,
         at(server, budget=limit, max_tokens=100, concurrency=16) as endpoint,
     ):
-        with pytest.raises(BudgetError, match="is spent.*one more call could take up to"):
+        with pytest.raises(BudgetError, match=r"is spent.*one more call could take up to"):
             endpoint.ask_many_sync([says(f"{i}") for i in range(200)])
         calls = len(server.paid)
         assert calls == endpoint.stats.calls

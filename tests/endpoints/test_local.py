@@ -174,7 +174,7 @@ def test_a_batch_that_does_not_fit_is_halved(folder, monkeypatch):
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./none", "a/b/c", "no-such-org/no-such-model"])
 def test_a_model_that_is_not_there_is_an_error(name):
-    with pytest.raises(ConfigError, match="no such folder|cannot be loaded"):
+    with pytest.raises(ConfigError, match=r"no such folder|cannot be loaded"):
         open_endpoint(name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -66,12 +67,21 @@ class ServerEndpoint(Endpoint):
 
     def check(self) -> None:  # noqa: D102 - as the base
         super().check()
+        loop.run_sync(self._check())
+
+    async def _check(self) -> None:
+        listed: list[str] = []
+        with contextlib.suppress(EndpointError):  # not every server has a list, and not every list is whole
+            listed = await self._models()
+        if any(answers.same_model(str(self._model), name) for name in listed):
+            return
+        greeting = Request([{"role": "user", "content": "Hello"}], key="", seed=None)
         try:
-            listed = loop.run_sync(self._models())
-        except Refusal:
-            return  # not every server has a list; a wrong name is then found by the first question
-        if self._model is not None and not any(answers.same_model(self._model, name) for name in listed):
-            raise Refusal(f"{self.name}: {self.settings.url} does not list this model; it lists {_some(listed)}")
+            await self._send(self._body(greeting, stream=False, longest=1), None)
+        except (Again, EndpointError) as error:
+            shown = f"; it lists {_some(listed)}" if listed else ""
+            kind = type(error) if isinstance(error, EndpointError) else EndpointError
+            raise kind(f"{error}{shown}") from None
 
     async def _ready(self) -> None:
         if self._model is not None:
@@ -89,7 +99,9 @@ class ServerEndpoint(Endpoint):
         return {"model": self._model}
 
     async def _call(self, request: Request, emit: Emit | None) -> Reply:
-        body = self._body(request, stream=emit is not None)
+        return await self._send(self._body(request, stream=emit is not None), emit)
+
+    async def _send(self, body: bytes, emit: Emit | None) -> Reply:
         try:
             async with asyncio.timeout(self.settings.timeout):
                 reply = await (self._whole(body) if emit is None else self._pieces(body, emit))
@@ -108,7 +120,7 @@ class ServerEndpoint(Endpoint):
             )
         return reply
 
-    def _body(self, request: Request, stream: bool) -> bytes:
+    def _body(self, request: Request, stream: bool, longest: int | None = None) -> bytes:
         settings = self.settings
         body: dict[str, Any] = {
             "model": self._model,
@@ -117,7 +129,7 @@ class ServerEndpoint(Endpoint):
             "top_p": settings.top_p,
         }
         if "max_completion_tokens" not in settings.extra:  # the name that some hosted models insist on
-            body["max_tokens"] = settings.max_tokens
+            body["max_tokens"] = longest or settings.max_tokens
         if request.seed is not None:
             body["seed"] = request.seed
         if stream:
@@ -229,7 +241,9 @@ class ServerEndpoint(Endpoint):
         here = asyncio.get_running_loop()
         if self._link is None or self._link.loop is not here:
             settings = self.settings
-            limits = httpx2.Limits(max_connections=settings.concurrency + 4, max_keepalive_connections=settings.concurrency)
+            limits = httpx2.Limits(
+                max_connections=settings.concurrency + 4, max_keepalive_connections=settings.concurrency
+            )
             # A proxy of the environment cannot reach a server on this machine; a redirect may lead anywhere.
             http = openai.DefaultAioHttpClient(
                 trust_env=not settings.loopback, follow_redirects=False, limits=limits, timeout=None

@@ -1,0 +1,23 @@
+"""The benchmark of throughput in small; its own figures are in benchmarks/README.md."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    path = Path(__file__).parents[2] / "benchmarks" / "endpoint_throughput.py"
+    spec = importlib.util.spec_from_file_location("endpoint_throughput", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_questions_are_under_way_together_and_no_more_than_allowed(benchmark, cache):
+    found = benchmark.measure(questions=64, concurrency=32, latency=0.3, rounds=2, cache=cache)
+    assert found["ideal_seconds"] == pytest.approx(0.6)
+    # One after the other they would take 32 times the ideal; the width is for machines that are busy.
+    assert 1.0 <= found["ratio_least"] < 1.6
