@@ -73,6 +73,8 @@ class Ledger:
         budget = self.budget
         if budget.calls is not None and self.calls >= budget.calls:
             return f"{budget.calls} calls"
+        if not budget.counts_tokens:
+            return None
         prompt = self.prompt_tokens + sum(usage.prompt_tokens for usage in more)
         completion = self.completion_tokens + sum(usage.completion_tokens for usage in more)
         if budget.tokens is not None and prompt + completion > budget.tokens:

@@ -41,11 +41,12 @@ def prepare(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
 
 def has_pictures(messages: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a message holds anything but text."""
+    contents = [message.get("content") for message in messages if isinstance(message, Mapping)]
     return any(
         isinstance(part, Mapping) and part.get("type") != "text"
-        for message in messages
-        if isinstance(message, Mapping) and isinstance(message.get("content"), Sequence)
-        for part in message["content"]
+        for content in contents
+        if isinstance(content, Sequence) and not isinstance(content, (str, bytes))
+        for part in content
     )
 
 
