@@ -75,7 +75,8 @@ def test_a_source_that_is_absent():
 
 def test_a_truth_that_its_reward_cannot_read(tmp_path):
     assert "row 'r1': the truth is a non-empty list of boxes" in problems([row([], "mars-grounding", frame="pixel")])
-    assert "row 'r1': no coordinate frame" in problems([row([[1, 2, 3, 4]], "mars-grounding")])
+    assert "row 'r1': no coordinate frame" in (text := problems([row([[1, 2, 3, 4]], "mars-grounding")]))
+    assert "?frame=pixel" in text
     assert "row 'r1': no reward is called 'nope'; known:" in problems([row("yes", "nope")])
 
 

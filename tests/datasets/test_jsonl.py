@@ -162,8 +162,15 @@ def test_what_a_picture_may_not_say_is_the_rows_problem(rows, picture, mapping, 
     assert reason in str(caught.value)
 
 
-def test_rows_are_read_when_they_are_taken(rows):
+def test_rows_are_read_when_they_are_taken(rows, monkeypatch):
+    """A Parquet file may hold more pictures than memory."""
+    taken = []
+    original = datasets.jsonl.rows
+    monkeypatch.setattr(datasets.jsonl, "rows", lambda spec: (taken.append(row) or row for row in original(spec)))
     spec = rows(ROW, {**ROW, "id": "b"}, "not json") + "?n=2"
+    for count, _ in enumerate(datasets.read(spec), 1):
+        assert len(taken) == count
+    assert len(taken) == 2
     assert [sample.id for sample in datasets.load(spec)] == ["a", "b"]
     found = datasets.read(spec)
     assert found.total is None
