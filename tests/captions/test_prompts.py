@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -61,6 +61,8 @@ def test_what_only_looks_like_a_mark_stays():
         assert unmarked(text) == text
 
 
+@example("two \ud800 men")
+@example("two\0men")
 @given(st.text(st.characters(codec=None), max_size=40))
 def test_whatever_was_written_can_be_sent(text):
     content = asked("Q", text)
