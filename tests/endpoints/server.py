@@ -139,6 +139,11 @@ class Server:
     async def do_drop(self, writer, body):
         writer.transport.abort()
 
+    async def do_bytes(self, writer, body, content):
+        writer.write(content)
+        await writer.drain()
+        writer.close()
+
     async def do_half(self, writer, body):
         """The headers promise more than comes."""
         text = json.dumps(self.reply(body)).encode()

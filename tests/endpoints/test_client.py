@@ -121,6 +121,32 @@ def test_what_is_no_reply_is_an_error_at_once_that_says_what_came(trouble, said)
         assert caught.value.__cause__ is None, "the library's own error shows the request"
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"\x00\xff" * 50,
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        CHUNKED + b"zz\r\nbad\r\n",
+        CHUNKED + b'5\r\n{"ch',
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope",
+        b"",
+    ],
+    ids=lambda content: repr(content[:24]),
+)
+def test_what_is_no_http_is_an_error_in_its_place(content):
+    with Server(lambda n, b: ("bytes", content)) as server, at(server, retries=1) as endpoint:
+        (error,) = endpoint.ask_many_sync([says("a")])
+        assert isinstance(error, EndpointError)
+        assert str(error).startswith("echo: ") and len(str(error)) < 600
+        with pytest.raises(EndpointError, match="echo: "):
+            pieces(endpoint, "a")
+
+
 @pytest.mark.parametrize("usage", [None, [], {"prompt_tokens": -3, "completion_tokens": "5"}, {"prompt_tokens": 1e9}])
 def test_counts_that_are_none_count_nothing(usage):
     reply = {"model": "echo", "choices": [{"message": {"content": "a"}}], "usage": usage}
@@ -279,6 +305,7 @@ def test_a_stream_comes_in_pieces_and_is_kept_whole(tmp_path):
         (("event", "{broken"), "cannot be read"),
         (("event", "[1]"), "a JSON object was expected"),
         (("event", '{"choices": [7]}'), "cannot be read"),
+        (("event", '{"choices": [{"delta": {"content": 7}}]}'), "'content' is 7"),
         (("event", '{"error": {"message": "out of memory"}}'), "out of memory"),
         (("status", 400, [], "no"), "status 400: no"),
     ],
@@ -353,6 +380,14 @@ def test_the_key_is_sent_and_shown_nowhere(monkeypatch, caplog, tmp_path, capfd)
     captured = capfd.readouterr()
     everything = "\n".join([*shown, caplog.text, captured.out, captured.err, stored.decode("latin-1")])
     assert KEY not in everything and KEY[3:] not in everything
+
+
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(monkeypatch):
+    for key in ("sk-\u00e4", "sk-a\nX-Other: b"):
+        monkeypatch.setenv("VANTAGE_TEST_KEY", key)
+        with pytest.raises(ConfigError, match="VANTAGE_TEST_KEY has characters") as caught:
+            open_endpoint(EndpointSettings(url="http://127.0.0.1:1/v1", model="m", key_env="VANTAGE_TEST_KEY"))
+        assert "sk-" not in str(caught.value)
 
 
 def test_proxies_of_the_environment_are_not_asked_for_this_machine(monkeypatch):

@@ -107,6 +107,37 @@ def test_a_stream_is_the_reply_in_pieces(folder):
         assert "".join(pieces) == endpoint.ask_sync(says("hello")).text
 
 
+def test_closing_ends_a_reply_that_is_being_written_and_keeps_nothing_of_it(folder, tmp_path):
+    import threading
+    import time
+
+    endpoint = local(folder, max_tokens=100, cache=tmp_path / "c", seed=1, temperature=3.0, batch_size=4)
+    found = []
+    thread = threading.Thread(target=lambda: found.extend(endpoint.ask_many_sync(QUESTIONS)))
+    thread.start()
+    time.sleep(0.2)
+    endpoint.close()
+    thread.join(30)
+    closed = [reply for reply in found if isinstance(reply, EndpointError)]
+    assert len(found) == len(QUESTIONS) and closed
+    whole = [reply.text for reply in endpoint.ask_many_sync(QUESTIONS)]
+    with local(folder, max_tokens=100, seed=1, temperature=3.0, batch_size=4) as other:
+        assert [reply.text for reply in other.ask_many_sync(QUESTIONS)] == whole
+    endpoint.close()
+
+
+def test_a_stream_that_nobody_reads_ends(folder):
+    with local(folder, max_tokens=400, temperature=9.0, seed=0) as endpoint:
+        question = says("go on")
+
+        async def leave():
+            async for _ in endpoint.stream(question):
+                break
+
+        asyncio.run(leave())
+        assert endpoint.ask_sync(says("next")).text
+
+
 def test_half_a_character_waits_for_its_other_half():
     told = []
     streamer = PieceStreamer(lambda ids: bytes(ids).decode("utf-8", "replace"), told.append)

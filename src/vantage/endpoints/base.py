@@ -240,7 +240,7 @@ class Endpoint(ABC):
 
     def close(self) -> None:
         """Stop what is under way and let go of connections; a later question opens them again."""
-        if self._state is not None and self._state.loop is loop.shared():
+        if self._state is not None and self._state.loop is loop.running():
             loop.run_sync(self._close())
         self._state = None
         if self._cache is not None:
@@ -309,16 +309,17 @@ class Endpoint(ABC):
             nonlocal done
             for place, (messages, sample) in todo:
                 try:
-                    replies[place] = await self._ask(messages, sample)
-                except EndpointError as error:
-                    replies[place] = error
+                    try:
+                        replies[place] = await self._ask(messages, sample)
+                    except EndpointError as error:
+                        replies[place] = error
+                    done += 1
+                    if progress is not None:
+                        progress(done, len(replies))
                 except Exception as error:  # noqa: BLE001 - raised below, when the others have ended what they are at
                     fault.append(error)
                 if fault:
                     return
-                done += 1
-                if progress is not None:
-                    progress(done, len(replies))
 
         await asyncio.gather(*(work() for _ in range(min(2 * self._width(), len(replies)))))
         if fault:

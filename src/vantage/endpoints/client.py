@@ -47,7 +47,7 @@ class ServerEndpoint(Endpoint):
     or of what is kept on disk.
 
     Raises:
-        ConfigError: settings without a URL.
+        ConfigError: settings without a URL, or a key that cannot be sent.
     """
 
     def __init__(self, settings: EndpointSettings) -> None:
@@ -56,6 +56,7 @@ class ServerEndpoint(Endpoint):
         super().__init__(settings.model or settings.url, settings)
         self._model = settings.model
         self._link: _Link | None = None
+        self._key()
 
     async def models(self) -> list[str]:
         """Names of the models that the server lists.
@@ -107,10 +108,8 @@ class ServerEndpoint(Endpoint):
                 reply = await (self._whole(body) if emit is None else self._pieces(body, emit))
         except TimeoutError:
             raise Again(f"no reply in {self.settings.timeout:g} seconds", charged=True) from None
-        except (openai.OpenAIError, httpx2.HTTPError) as error:
+        except _LIBRARY as error:
             raise self._trouble(error) from None
-        except Refusal:
-            raise
         except EndpointError as error:
             raise self._named(error) from None
         if self.settings.check_model and not answers.same_model(str(self._model), reply.model):
@@ -166,9 +165,11 @@ class ServerEndpoint(Endpoint):
                     reason = choice.get("finish_reason") or reason
                     delta = choice.get("delta") or {}
                     refused.append(delta.get("refusal") or "")
-                    if delta.get("content"):
-                        text.append(delta["content"])
-                        emit(text[-1])
+                    if piece := delta.get("content"):
+                        if not isinstance(piece, str):
+                            raise TypeError(f"'content' is {answers.shape(piece)}")
+                        text.append(piece)
+                        emit(piece)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise EndpointError(f"an event of the stream cannot be read ({type(error).__name__}: {error})") from None
         finally:
@@ -186,7 +187,7 @@ class ServerEndpoint(Endpoint):
             raise EndpointError(
                 f"{self.settings.url}: no list of models in {self.settings.timeout:g} seconds"
             ) from None
-        except openai.OpenAIError as error:
+        except _LIBRARY as error:
             trouble = self._trouble(error)
             raise EndpointError(f"{self.settings.url}: {trouble}") if isinstance(trouble, Again) else trouble from None
         except EndpointError as error:
@@ -214,7 +215,7 @@ class ServerEndpoint(Endpoint):
         """What a failed request means; never shows the request itself, whose headers hold the key."""
         if isinstance(error, openai.APIStatusError):
             return self._status(error.response)
-        if isinstance(error, (openai.APIConnectionError, httpx2.HTTPError)):
+        if not isinstance(error, openai.OpenAIError) or isinstance(error, openai.APIConnectionError):
             cause: BaseException = error
             while cause.__cause__ is not None:
                 cause = cause.__cause__
@@ -226,6 +227,8 @@ class ServerEndpoint(Endpoint):
         return EndpointError(f"{self.name}: {type(error).__name__}: {self._cleaned(str(error))}")
 
     def _named(self, error: EndpointError) -> EndpointError:
+        if str(error).startswith(f"{self.name}: "):
+            return error
         shown = type(error)(f"{self.name}: {self._cleaned(str(error))}")
         if isinstance(error, Refusal) and isinstance(shown, Refusal):
             shown.charged = error.charged
@@ -235,7 +238,11 @@ class ServerEndpoint(Endpoint):
         return answers.clean(text, self._key())
 
     def _key(self) -> str | None:
-        return os.environ.get(self.settings.key_env) or None
+        key = os.environ.get(self.settings.key_env, "").strip()
+        if key and not (key.isascii() and key.isprintable()):
+            # The library's own error would show it.
+            raise ConfigError(f"the key in {self.settings.key_env} has characters that no header can hold")
+        return key or None
 
     def _connection(self) -> _Link:
         here = asyncio.get_running_loop()
@@ -268,6 +275,7 @@ class ServerEndpoint(Endpoint):
         self._link = None
 
 
+_LIBRARY = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError)
 _JSON = {"Content-Type": "application/json"}
 
 

@@ -157,7 +157,7 @@ class LocalEndpoint(Endpoint):
         sampling = []
         if settings.temperature > 0:
             sampling = [SeededSampling([row.seed for row in batch], settings.temperature, settings.top_p)]
-        emit = batch[0].emit
+        streamer = None if batch[0].emit is None else PieceStreamer(self._text, _while_read(batch[0]))
         with torch.inference_mode():
             out_B_T = self._model.generate(
                 input_ids=ids_B_T.to(self._model.device),
@@ -172,8 +172,10 @@ class LocalEndpoint(Endpoint):
                 ),
                 logits_processor=sampling,
                 stopping_criteria=[self._stopped],
-                streamer=PieceStreamer(self._text, emit) if emit is not None else None,
+                streamer=streamer,
             )
+        if self._stop.is_set():
+            raise EndpointError("closed while the reply was being written")
         new = out_B_T[:, length:].tolist()
         return [self._reply(row, ids) for row, ids in zip(batch, new, strict=True)]
 
@@ -187,6 +189,17 @@ class LocalEndpoint(Endpoint):
 
     def _stopped(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
         return torch.full((input_ids.shape[0],), self._stop.is_set(), device=input_ids.device)
+
+
+def _while_read(row: _Row) -> Emit:
+    """Hands pieces over, and ends the generation once nobody waits for them."""
+
+    def tell(text: str) -> None:
+        if row.emit is None or row.reply.cancelled():
+            raise EndpointError("nobody reads the reply")
+        row.emit(text)
+
+    return tell
 
 
 def _load(path: str, settings: EndpointSettings) -> tuple[Any, Any]:

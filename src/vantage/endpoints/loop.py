@@ -31,6 +31,11 @@ def shared() -> asyncio.AbstractEventLoop:
     return _current[1]
 
 
+def running() -> asyncio.AbstractEventLoop | None:
+    """The loop of this process, if it was started."""
+    return _current[1] if _current is not None and _current[0] == os.getpid() else None
+
+
 def _fresh_lock() -> None:
     global _lock
     _lock = threading.Lock()  # another thread may have held it when the process was forked
