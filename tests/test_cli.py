@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from vantage import cli, datasets, tiny
 from vantage.methods import METHODS
 
-COMMANDS = [(), ("train",), ("quickstart",), ("eval",), ("methods",), ("data",), ("data", "show"), ("data", "list"),
-            ("data", "check"), ("data", "convert"), ("score",), ("tiny",), ("tiny", "train")]  # fmt: skip
+COMMANDS = [(), ("train",), ("quickstart",), ("eval",), ("answer",), ("methods",), ("data",), ("data", "show"),
+            ("data", "list"), ("data", "check"), ("data", "convert"), ("score",),
+            ("tiny",), ("tiny", "train")]  # fmt: skip
 
 shipped = pytest.mark.skipif(not (tiny.path() / "config.json").is_file(), reason="the tiny model is not made yet")
 

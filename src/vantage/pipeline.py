@@ -26,7 +26,6 @@ from vantage.errors import BudgetError, ConfigError, EndpointError
 from vantage.generation import Messages, Said, for_inference, fused, generate, greedy, prompts
 from vantage.groups import FUSED, Origin
 from vantage.samples import MonoView, Sample
-from vantage.tiny import reader
 
 Stage = Literal["caption", "tentative", "reasoner"]
 
@@ -81,7 +80,7 @@ class Answer:
 
 
 def open_reasoner(where: str, **settings: Any) -> Endpoint:
-    """A reasoner by its line: ``http://host:8000/v1#model``, a local text model, an embedded one, ``exact-reader``.
+    """A reasoner by its line: ``http://host:8000/v1#model``, a local text model, or an embedded one.
 
     It is sampled as in the paper; an embedded model is asked for the likeliest words, as while it trains another.
 
@@ -92,8 +91,6 @@ def open_reasoner(where: str, **settings: Any) -> Endpoint:
     Raises:
         ConfigError: settings that cannot be, or a local model that does not load.
     """
-    if where == reader.NAME:
-        return reader.reader_endpoint()
     told = EndpointSettings.parse(where).model_dump(exclude_unset=True)
     embedded = told.get("url") is None and where.startswith("tiny-")
     return open_endpoint({**told, **({} if embedded else SAMPLING), **settings})

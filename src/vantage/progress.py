@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 def bar(console: Console) -> Progress:
@@ -30,5 +38,19 @@ def progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]
 
         def report(done: int, total: int) -> None:
             shown.update(task, completed=done, total=total)
+
+        yield report
+
+
+@contextmanager
+def stages(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each thing that work reports: what it is, and how much of how much of it is done."""
+    with bar(console) as shown:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = shown.add_task(what, note="")
+            shown.update(tasks[what], completed=done, total=total)
 
         yield report

@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from vantage.cli import data, score
-from vantage.cli.common import Group, err, out, quiet, writable
-from vantage.errors import ConfigError
-
-if TYPE_CHECKING:
-    from vantage.evaluation import Evaluation
+from vantage.cli import answer, data, evaluate, score
+from vantage.cli.common import Group, err, out, quiet
 
 app = typer.Typer(
     cls=Group,
@@ -89,89 +85,8 @@ def quickstart(
     _run(parsed, run, resume=False)
 
 
-@app.command("eval")
-def evaluate(
-    model: Annotated[str, typer.Argument(help="A folder, a name on the hub, or tiny.")],
-    data: Annotated[str, typer.Option(help="Data set: name[:path][?key=value&...], such as night?split=test&n=500.")],
-    output: Annotated[Path | None, typer.Option(help="Write the figures here as JSON.")] = None,
-    answers: Annotated[Path | None, typer.Option(help="Write every answer here as JSON lines.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Prompts generated at once.")] = 64,
-    max_new_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Longest answer.")] = 512,
-    mono: Annotated[
-        str | None, typer.Option(help="Show a single source in every slot (fill, the default), or alone (drop).")
-    ] = None,
-    system: Annotated[str | None, typer.Option(help="System message.")] = None,
-    instruction: Annotated[str | None, typer.Option(help="Text after each question.")] = None,
-    label_sources: Annotated[
-        bool | None,
-        typer.Option("--label-sources/--no-labels", help="Write each source's name before its picture; on for tiny."),
-    ] = None,
-    recipe: Annotated[str | None, typer.Option(help="Take the prompt from this recipe.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that the model brings along.")
-    ] = False,
-) -> None:
-    """Measure a model: right answers from all sources together and from each alone."""
-    from vantage import datasets, plugins, recipes, tiny
-
-    # What a typing error can spoil comes before what takes long.
-    given = {"mono": mono, "system": system, "instruction": instruction, "label_sources": label_sources}
-    given = {key: value for key, value in given.items() if value is not None}
-    if given.get("mono", "fill") not in ("fill", "drop"):
-        raise ConfigError(f"--mono is 'fill' or 'drop', got {mono!r}")
-    if recipe is not None and given:
-        named = ", ".join(f"--{key.replace('_', '-')}" for key in given)
-        raise ConfigError(f"--recipe brings the whole prompt, so {named} cannot be given beside it")
-    if recipe is not None:
-        parsed = recipes.load(recipe)
-        plugins.load(parsed.plugins)
-        prompt = parsed.prompt
-    else:
-        prompt = recipes.Prompt.model_validate({"label_sources": model == "tiny", **given})
-    writable(output)
-    writable(answers, "--answers")
-    samples = datasets.load(data)
-
-    quiet()
-    from vantage.evaluation import evaluate as measure
-    from vantage.evaluation import table, write_rows
-    from vantage.models import context_window, device, load_model, load_processor, with_resized_size
-    from vantage.progress import progress
-
-    path = str(tiny.path()) if model == "tiny" else model
-    style = prompt.style()
-    processor = load_processor(path, trust_remote_code=trust_remote_code)
-    loaded = load_model(path, trust_remote_code=trust_remote_code).to(device())
-    samples = with_resized_size(samples, processor)
-    with progress(err, "check data") as report:
-        datasets.check(
-            samples,
-            processor=processor,
-            window=context_window(loaded.config),
-            completion=max_new_tokens,
-            style=style,
-            mono=prompt.mono,
-            progress=report,
-        )
-    with progress(err, "evaluate") as report:
-        result, rows = measure(
-            loaded,
-            processor,
-            samples,
-            style=style,
-            mono=prompt.mono,
-            max_new_tokens=max_new_tokens,
-            batch_size=batch_size,
-            model_name=model,
-            data_name=data,
-            progress=report,
-        )
-    # What took long is kept before anything can go wrong with showing it.
-    if output is not None:
-        result.save(output)
-    if answers is not None:
-        write_rows(answers, rows)
-    out.print(table(result))
+app.command("eval")(evaluate.evaluate)
+app.command("answer")(answer.answer)
 
 
 @app.command()
@@ -209,7 +124,8 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
     quiet()
     from vantage import runs
     from vantage.engines.trl.launch import train as launch
-    from vantage.evaluation import Evaluation, table
+    from vantage.evaluation import Evaluation, comparison, table
+    from vantage.evaluation.comparison_table import comparison_table
 
     try:
         summary = launch(recipe, run, resume=resume, console=err)
@@ -221,11 +137,11 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
         raise
     if not run.summary.exists() or int(os.environ.get("RANK", "0")) != 0:
         return
-    moments: list[Evaluation] = [
-        Evaluation.load(run.evaluation(m)) for m in ("before", "after") if run.evaluation(m).exists()
-    ]
-    if moments:
-        out.print(table(*moments))
+    moments = [moment for moment in ("before", "after") if run.evaluation(moment).exists()]
+    if moments and run.reasoners(moments[0]).exists():
+        out.print(comparison_table(*(comparison.load(run.reasoners(moment)) for moment in moments)))
+    elif moments:
+        out.print(table(*(Evaluation.load(run.evaluation(moment)) for moment in moments)))
     out.print(
         f"{summary['steps']} steps in {summary['seconds']:.0f} s, {summary['peak_memory_mb']:.0f} MiB at most.\n"
         f"Look at {run.curves} (curves), {run.rollouts} (every answer), {run.summary} (before and after).",

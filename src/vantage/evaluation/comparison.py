@@ -37,6 +37,10 @@ NOTHING = frozenset(("0", "zero", "no", "none", "nothing", "false"))
 """Truths that say that there is nothing of what was asked for."""
 
 
+CONSTANTS = 32
+"""The most captions that are tried as constant ones, unless said otherwise."""
+
+
 class Constant(Record):
     """The best of the constant captions that were tried."""
 
@@ -75,7 +79,7 @@ def compare(
     reasoners: Sequence[Endpoint],
     *,
     parts: Sequence[Part] = CAPTION,
-    constants: int = 32,
+    constants: int = CONSTANTS,
     model_name: str = "",
     data_name: str = "",
     progress: Callable[[str, int, int], None] | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from rich.box import SIMPLE_HEAD
@@ -17,7 +17,7 @@ _SOURCES = 2
 
 
 def comparison_table(before: Sequence[ReasonerEvaluation], after: Sequence[ReasonerEvaluation] = ()) -> Table:
-    """Right answers in per cent, and below each its 95 % interval; a row for each reasoner.
+    """Right answers in per cent, and below each its 95 % interval in whole ones; a row for each reasoner.
 
     Args:
         before: the evaluations of one extractor, as ``compare`` gives them.
@@ -29,18 +29,32 @@ def comparison_table(before: Sequence[ReasonerEvaluation], after: Sequence[Reaso
     every = [run for _, run in runs]
     # Names of models, data and sources are texts: markup in one would be obeyed, or be an error.
     title, caption = Text(_title(every), "table.title"), Text(_caption(before, after), "table.caption")
-    grid = Table(title=title, caption=caption, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
-    grid.add_column("right answers, %\nof the reasoner", max_width=24, overflow="fold")
-    columns = _columns(every)
+    grid = Table(
+        title=title,
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    grid.add_column("reasoner", overflow="fold")
+    columns, names = _columns(every), _names(order)
     for name in columns:
-        grid.add_column(Text(name), justify="right", overflow="fold")
+        grid.add_column(Text(name), justify="right", min_width=6)
     for reasoner, group in groupby(runs, key=lambda pair: pair[1].reasoner):
         moments = list(group)
         for moment, run in moments:
-            head = Text(f"{reasoner}\n{moment if after else ''}")
+            head = Text(f"{names[reasoner]}\n{moment if after else ''}")
             cells = [_share(share, "bold" if place == 0 else "") for place, share in enumerate(_shares(run, columns))]
             grid.add_row(head, *cells, end_section=(moment, run) == moments[-1] and bool(after))
     return grid
+
+
+def _names(reasoners: Iterable[str]) -> dict[str, str]:
+    """The last part of each name, where that tells them apart: local models are called by their folders."""
+    short = {name: name.rstrip("/").rpartition("/")[2] or name for name in reasoners}
+    return short if len(set(short.values())) == len(short) else {name: name for name in short}
 
 
 def _columns(runs: Sequence[ReasonerEvaluation]) -> list[str]:
@@ -72,7 +86,7 @@ def _shares(run: ReasonerEvaluation, columns: Sequence[str]) -> list[Proportion 
 def _share(share: Proportion | None, style: str) -> Text:
     if share is None:
         return Text("–")
-    interval = f"\n{100 * share.low:.1f}–{100 * share.high:.1f}"
+    interval = f"\n{100 * share.low:.0f}–{100 * share.high:.0f}"
     return Text.assemble((f"{100 * share.value:.1f}", style), (interval, "dim"))
 
 
@@ -82,7 +96,7 @@ def _title(runs: Sequence[ReasonerEvaluation]) -> str:
 
 
 def _caption(before: Sequence[ReasonerEvaluation], after: Sequence[ReasonerEvaluation]) -> str:
-    lines = ["Below each share its 95 % interval."]
+    lines = ["Right answers in per cent; below each its 95 % interval."]
     if any(run.constant is not None for run in (*before, *after)):
         lines.append(
             "Constant caption: that one of the model's own which, put in place of all, has most answered right."

@@ -1,0 +1,92 @@
+"""What ``vantage answer`` and ``vantage eval`` share: who reasons, how it is asked, and what the extractor is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vantage.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vantage.captions import Prompts
+    from vantage.endpoints import Endpoint
+    from vantage.pipeline import Pipeline
+    from vantage.recipes import Recipe
+
+REASONER = "http://host:8000/v1#model, a text model's folder or name on the hub, or tiny-reasoner-strong"
+
+Parts = Annotated[
+    str | None,
+    typer.Option(help="What the reasoner reads: caption (the default), or both, the model's own tentative answer too."),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(min=0, help="Of the reasoner; 0.6 as in the paper, 0 for embedded ones, unless given."),
+]
+ReasonerTokens = Annotated[int | None, typer.Option(min=1, metavar="N", help="Longest reply; 2048 by default.")]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that the model brings along.")]
+
+
+def wanted_parts(given: str | None) -> Any:
+    """What the extractor is asked for, by the name that ``--parts`` gives it."""
+    from vantage.pipeline import BOTH, CAPTION
+
+    known = {"caption": CAPTION, "both": BOTH}
+    if (given or "caption") not in known:
+        raise ConfigError(f"--parts is 'caption' or 'both', got {given!r}")
+    return known[given or "caption"]
+
+
+@contextmanager
+def opened(names: Sequence[str], temperature: float | None, tokens: int | None) -> Iterator[list[Endpoint]]:
+    """Reasoners that can be asked; what is wrong with one is an error before anything else is loaded."""
+    from vantage.pipeline import open_reasoner
+
+    if len(set(names)) < len(names):
+        raise ConfigError("--reasoner names the same one twice")
+    settings = {"temperature": temperature, "max_tokens": tokens}
+    settings = {key: value for key, value in settings.items() if value is not None}
+    with ExitStack() as stack:
+        found = [stack.enter_context(open_reasoner(name, **settings)) for name in names]
+        for endpoint in found:
+            endpoint.check()
+        yield found
+
+
+def model_path(model: str) -> str:
+    """Where a model lies: a shipped one in the package, another where it says."""
+    from vantage import tiny
+
+    return str(tiny.path(model)) if model in tiny.MODELS else model
+
+
+def prompts(model: str, recipe: Recipe | None = None, given: Mapping[str, Any] | None = None) -> Prompts:
+    """What a model that writes captions is told.
+
+    Args:
+        model: shipped ones have words of their own.
+        recipe: under whose prompt it was trained.
+        given: ``system`` and ``instruction`` of the command line, where given.
+    """
+    from vantage import tiny
+    from vantage.captions import Prompts
+
+    if recipe is not None and recipe.reasoner is not None:
+        return recipe.reasoner.prompts
+    known = tiny.prompts() if model in tiny.MODELS else Prompts()
+    told = dict(given or {}) if recipe is None else recipe.prompt.model_dump()
+    words = {"extractor": "system", "caption": "instruction"}
+    return known.model_copy(update={key: told[word] for key, word in words.items() if word in told})
+
+
+def load_pipeline(model: str, trust_remote_code: bool, **settings: Any) -> Pipeline:
+    """The extractor of a command, without a reasoner."""
+    from vantage.models import device, load_model, load_processor
+    from vantage.pipeline import Pipeline
+
+    path = model_path(model)
+    processor = load_processor(path, trust_remote_code=trust_remote_code)
+    return Pipeline(load_model(path, trust_remote_code=trust_remote_code).to(device()), processor, **settings)
