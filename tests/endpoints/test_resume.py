@@ -6,6 +6,7 @@ import sys
 import time
 
 from endpoints.server import Server
+from vantage.endpoints import EndpointSettings, open_endpoint
 
 RUN = """
 import sys
@@ -37,5 +38,8 @@ def test_a_killed_run_goes_on_and_pays_for_nothing_again(tmp_path):
         assert replies == ",".join(f"Q {i % 50}" for i in range(100))
         # What was under way in the instant of the kill, at most one request a slot, is lost.
         assert 100 - before <= int(calls) <= 100 - before + 4
-        third = start()
-        assert third.communicate()[0].splitlines() == [replies, "0"]
+        settings = {"url": server.url, "model": "echo", "cache": tmp_path / "cache", "temperature": 1.0, "seed": 0}
+        with open_endpoint(EndpointSettings(**settings)) as third:
+            found = third.ask_many_sync([[{"role": "user", "content": f"q {i % 50}"}] for i in range(100)])
+            assert ",".join(reply.text for reply in found) == replies
+            assert third.stats.calls == 0 and all(reply.cached for reply in found)

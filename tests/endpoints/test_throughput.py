@@ -1,4 +1,4 @@
-"""The benchmark of throughput in small; its own figures are in benchmarks/README.md."""
+"""The benchmark of throughput in small."""
 
 import importlib.util
 from pathlib import Path
