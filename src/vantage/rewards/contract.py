@@ -196,7 +196,7 @@ class _Trial:
             self._add("not-deterministic", f"two calls with the same arguments gave {_differ(first, again, pairs)}")
         else:
             self._batch(pairs, first)
-        self._cheap()
+            self._cheap()
         self._hostile()
 
     def _first(self, pairs: list[tuple[str, Columns]]) -> list[float | None] | None:

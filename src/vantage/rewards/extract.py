@@ -184,7 +184,7 @@ def unwrapped(text: str) -> str:
         text = text.rstrip(_POINTS)
         if text != before and text.endswith("\\") and not text.endswith("\\\\"):
             text = text[:-1]  # a space of LaTeX, as in "5\,"
-        if text.endswith("!") and _EXCLAIMED.fullmatch(text):
+        if text.endswith("!") and len(text) <= _MAX_NUMBERS_TEXT and _EXCLAIMED.fullmatch(text):
             text = text[:-1]
         for opening, closing in _AROUND:
             if text.startswith(opening) and text.endswith(closing) and len(text) >= len(opening + closing):
