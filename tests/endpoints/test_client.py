@@ -68,7 +68,7 @@ def test_what_passes_is_asked_again_and_paid_once(trouble):
     def behaviour(number, body):
         return trouble if number < 2 else "answer"
 
-    with Server(behaviour) as server, at(server, timeout=0.5) as endpoint:
+    with Server(behaviour) as server, at(server, timeout=0.3) as endpoint:
         start = time.perf_counter()
         assert endpoint.ask_sync(says("a")).text == "A"
         assert time.perf_counter() - start < 5

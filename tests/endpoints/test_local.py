@@ -52,8 +52,8 @@ def greedy_by_hand(folder, messages, limit):
 
 def test_greedy_replies_are_those_of_the_model_one_by_one(folder):
     with local(folder, batch_size=5, max_tokens=30) as endpoint:
-        replies = endpoint.ask_many_sync(QUESTIONS)
-        for messages, reply in zip(QUESTIONS, replies, strict=True):
+        replies = endpoint.ask_many_sync(QUESTIONS[:12])
+        for messages, reply in zip(QUESTIONS[:12], replies, strict=True):
             found = (reply.text, reply.prompt_tokens, reply.completion_tokens)
             assert found == greedy_by_hand(folder, messages, 30)
             assert reply.finished == (reply.completion_tokens < 30)

@@ -15,9 +15,8 @@ def benchmark():
     return module
 
 
-@pytest.mark.parametrize("cache", [False, True])
-def test_questions_are_under_way_together_and_no_more_than_allowed(benchmark, cache):
-    found = benchmark.measure(questions=64, concurrency=32, latency=0.3, rounds=2, cache=cache)
+def test_questions_are_under_way_together_and_no_more_than_allowed(benchmark):
+    found = benchmark.measure(questions=64, concurrency=32, latency=0.3, rounds=2, cache=True)
     assert found["ideal_seconds"] == pytest.approx(0.6)
     # One after the other they would take 32 times the ideal; the width is for machines that are busy.
     assert 1.0 <= found["ratio_least"] < 1.6
