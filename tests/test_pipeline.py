@@ -52,7 +52,7 @@ def test_a_caption_is_what_an_evaluation_would_have_heard(model, processor):
     assert {(answer.id, str(answer.origin)): answer.caption for answer in found} == heard
     assert [str(answer.origin) for answer in found[:3]] == ["fused", "mono:rgb", "mono:infrared"]
     for answer in found:
-        assert answer.final == f"C={answer.caption} Q={answer.question}"
+        assert answer.reasoning == f"so: \\boxed{{C={answer.caption} Q={answer.question}}}"
         assert answer.tentative is None
         assert answer.finished["caption"] == (answer.tokens["caption"] < 6)
 
@@ -133,7 +133,7 @@ def test_a_stream_runs_inside_an_event_loop(model, processor):
     async def running() -> list:
         return list(pipeline(model, processor).stream(sample("a", "rgb")))
 
-    assert asyncio.run(running())[-1].final
+    assert asyncio.run(running())[-1].reasoning
 
 
 def test_leaving_a_stream_stops_the_model(model, processor):
@@ -177,4 +177,5 @@ def test_a_reasoner_is_sampled_as_in_the_paper_unless_told_otherwise():
     settings = open_reasoner("http://127.0.0.1:9/v1#m", timeout=3).settings
     assert (settings.temperature, settings.top_p, settings.timeout, settings.model) == (0.6, 0.95, 3, "m")
     assert open_reasoner("http://127.0.0.1:9/v1#m", temperature=0).settings.temperature == 0
-    assert open_reasoner("exact-reader").name == "exact-reader"
+    embedded = open_reasoner("tiny-reader")
+    assert (embedded.name, embedded.settings.temperature) == ("tiny-reader", 0)

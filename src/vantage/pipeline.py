@@ -198,8 +198,8 @@ class Pipeline:
     ) -> list[Answer]:
         """The same answers with what a reasoner makes of them, in order; unchanged where there is no reasoner.
 
-        An empty caption is not put to it. A question that it did not answer, because it could not be asked or its
-        budget was spent, says so in ``error``; the others stay.
+        An empty caption is not put to it; one that was cut is, and says so in ``finished``. A question that it did not
+        answer, because it could not be asked or its budget was spent, says so in ``error``; the others stay.
 
         Args:
             described: what ``describe`` gave.

@@ -152,6 +152,26 @@ def test_leaks_and_tentative_answers(model, processor, monkeypatch):
     assert [row["leak"] for row in rows if row["origin"] == "fused"] == [1, 0]
 
 
+@pytest.mark.parametrize(
+    ("settings", "right"),
+    [
+        ({}, {"boxes", "tags"}),
+        ({"inner": "racro-boxed"}, {"boxes", "tags"}),
+        ({"inner": "racro-boxed", "answer_in": "text"}, {"boxes"}),
+        ({"answer_in": "text"}, {"tags"}),
+    ],
+)
+def test_any_reward_verifies_the_answers(model, processor, monkeypatch, settings, right):
+    reasoners = [
+        FunctionEndpoint("boxes", lambda _: "\\boxed{yes}"),
+        FunctionEndpoint("tags", lambda _: "<answer>yes</answer>"),
+        FunctionEndpoint("neither", lambda _: "yes"),
+    ]
+    found, _ = compare(pipeline(model, processor, monkeypatch, ["lamp"]), [sample("a", "rgb")], reasoners, **settings)
+    assert {run.reasoner for run in found if run.fused.value == 1} == right
+    assert all(run.constant.right == run.fused for run in found)
+
+
 @pytest.mark.parametrize("truth", ["no", "0", "None", "<answer>no</answer>", 0, "zero or 0"])
 def test_truths_that_say_nothing_is_there(truth):
     assert says_nothing(truth)

@@ -110,6 +110,7 @@ def evaluate(
                     samples,
                     reasoners,
                     parts=wanted,
+                    **reasoning.verified(parsed),
                     constants=CONSTANTS if constant_captions is None else constant_captions,
                     model_name=model,
                     data_name=data,

@@ -82,6 +82,13 @@ def prompts(model: str, recipe: Recipe | None = None, given: Mapping[str, Any] |
     return known.model_copy(update={key: told[word] for key, word in words.items() if word in told})
 
 
+def verified(recipe: Recipe | None) -> dict[str, Any]:
+    """By which reward a recipe has a reasoner's answers verified, and how it is handed them."""
+    if recipe is None or recipe.reasoner is None:
+        return {}
+    return {"inner": recipe.reasoner.reward, "answer_in": recipe.reasoner.answer_in}
+
+
 def load_pipeline(model: str, trust_remote_code: bool, **settings: Any) -> Pipeline:
     """The extractor of a command, without a reasoner."""
     from vantage.models import device, load_model, load_processor

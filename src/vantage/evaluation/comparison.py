@@ -21,7 +21,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from vantage.captions import leak
 from vantage.captions.prompts import Part
-from vantage.captions.reading import handed, reads_boxes_only
+from vantage.captions.reading import AnswerIn, handed, reads_boxes_only
 from vantage.endpoints import Endpoint
 from vantage.errors import ConfigError, DataError
 from vantage.evaluation.evaluate import Row, by_task, checked, name_of, rows_of
@@ -29,7 +29,7 @@ from vantage.evaluation.results import Evaluation, Proportion, Record, figures
 from vantage.files import write_json
 from vantage.generation import Said, each
 from vantage.pipeline import CAPTION, Answer, Pipeline
-from vantage.rewards import Score, call_many, get
+from vantage.rewards import Reward, Score, call_many, get
 from vantage.rewards.text import alternatives
 from vantage.samples import Sample
 
@@ -79,6 +79,8 @@ def compare(
     reasoners: Sequence[Endpoint],
     *,
     parts: Sequence[Part] = CAPTION,
+    inner: str | Reward | None = None,
+    answer_in: AnswerIn = "auto",
     constants: int = CONSTANTS,
     model_name: str = "",
     data_name: str = "",
@@ -91,6 +93,8 @@ def compare(
         samples: with unique ids, as ``vantage.evaluation.evaluate`` takes them.
         reasoners: of different names.
         parts: what the reasoners get: the caption, or the tentative answer too.
+        inner: the reward that verifies the reasoners' answers; ``None``: each row's own.
+        answer_in: how that reward is handed an answer; see ``vantage.captions.CaptionReward``.
         constants: the most captions that are tried as constant ones, beyond the first only while that takes no more
             calls than there are samples; 0 tries none.
         model_name: how the results call the extractor; where it was loaded from unless given.
@@ -98,8 +102,10 @@ def compare(
         progress: called with what is being done, and how much of how much of it is.
 
     Returns:
-        An evaluation for each reasoner, in order, and the rows that they count: those of ``evaluate`` with ``text`` the
-        reasoner's reply, and ``reasoner``, ``caption``, ``tentative``, ``final``, ``leak`` (0 or 1) and ``mention``.
+        An evaluation for each reasoner, in order, and the rows that they count: those of ``evaluate``, where ``text``
+        and ``tokens`` are of the reasoner's reply and ``finished`` is of the caption, and beside them ``reasoner``,
+        ``caption``, ``tentative``, ``final``, ``leak`` (0 or 1: the caption states an answer) and ``mention`` (the
+        truth occurs in it).
 
     Raises:
         ConfigError: no reasoner, or two of one name.
@@ -110,6 +116,7 @@ def compare(
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"reasoners of different names are needed, not {', '.join(names) or 'none'}")
     samples = checked(samples)
+    verifier = _Verifier(inner, answer_in)
     by_id = {sample.id: sample for sample in samples}
     start = time.perf_counter()
     described = pipeline.describe(samples, parts, origins=each, progress=_of(progress, "describe"))
@@ -120,15 +127,19 @@ def compare(
         "mono": pipeline.mono,
         "label_sources": pipeline.label_sources,
         "parts": list(parts),
+        "inner": verifier.inner.name if verifier.inner is not None else None,
+        "answer_in": answer_in,
         "prompts": pipeline.prompts.model_dump(),
     }
     evaluations, rows = [], []
     for reasoner in reasoners:
         start = time.perf_counter()
         answers = pipeline.reason(described, reasoner, progress=_of(progress, f"ask {reasoner.name}"))
-        own = _rows(answers, by_id)
+        own = _rows(answers, by_id, verifier)
         fused = [row for row in own if row["origin"] == "fused"]
-        constant = _constant(pipeline, reasoner, described, samples, constants, _of(progress, "constant captions"))
+        constant = _constant(
+            pipeline, reasoner, described, samples, verifier, constants, _of(progress, "constant captions")
+        )
         evaluations.append(
             ReasonerEvaluation(
                 **dict(figures(own)),
@@ -175,9 +186,9 @@ def load(path: str | Path) -> list[ReasonerEvaluation]:
         raise DataError(f"{path}: no evaluations of reasoners; {field}: {first['msg']}") from error
 
 
-def _rows(answers: Sequence[Answer], samples: Mapping[str, Sample]) -> list[Row]:
+def _rows(answers: Sequence[Answer], samples: Mapping[str, Sample], verifier: _Verifier) -> list[Row]:
     asked = [samples[answer.id] for answer in answers]
-    scores = _scores([answer.reasoning for answer in answers], asked)
+    scores = verifier.scores([answer.reasoning for answer in answers], asked)
     rows: list[Row] = []
     for answer, sample, found in zip(answers, asked, scores, strict=True):
         whole = answer.finished["caption"]
@@ -198,12 +209,22 @@ def _rows(answers: Sequence[Answer], samples: Mapping[str, Sample]) -> list[Row]
     return rows
 
 
-def _scores(replies: Sequence[str | None], samples: Sequence[Sample]) -> list[Score]:
-    """What the rows' own rewards make of a reasoner's replies, as a caption reward hands them over."""
-    rewards = [get(sample.reward) for sample in samples]
-    ways = ["box" if reads_boxes_only(reward) else "tags" for reward in rewards]
-    texts = [handed(reply or "", way) for reply, way in zip(replies, ways, strict=True)]  # type: ignore[arg-type]
-    return call_many(rewards, texts, samples)
+class _Verifier:
+    """What rewards make of a reasoner's replies, as a caption reward hands them over."""
+
+    def __init__(self, inner: str | Reward | None, answer_in: AnswerIn) -> None:
+        self.inner = get(inner) if isinstance(inner, str) else inner
+        self.answer_in = answer_in
+
+    def scores(self, replies: Sequence[str | None], samples: Sequence[Sample]) -> list[Score]:
+        rewards = [self.inner or get(sample.reward) for sample in samples]
+        texts = [handed(reply or "", self._way(reward)) for reply, reward in zip(replies, rewards, strict=True)]
+        return call_many(rewards, texts, samples)
+
+    def _way(self, reward: Reward) -> AnswerIn:
+        if self.answer_in != "auto":
+            return self.answer_in
+        return "box" if reads_boxes_only(reward) else "tags"
 
 
 def _constant(
@@ -211,6 +232,7 @@ def _constant(
     reasoner: Endpoint,
     described: Sequence[Answer],
     samples: Sequence[Sample],
+    verifier: _Verifier,
     limit: int,
     progress: Callable[[int, int], None] | None,
 ) -> Constant | None:
@@ -228,7 +250,7 @@ def _constant(
     replies = {(answer.caption, answer.question): answer.reasoning for answer in found}
     shares = {}
     for caption in captions:
-        scores = _scores([replies[caption, sample.question] for sample in samples], samples)
+        scores = verifier.scores([replies[caption, sample.question] for sample in samples], samples)
         shares[caption] = sum(score.correct for score in scores)
     best = max(captions, key=lambda caption: shares[caption])
     return Constant(caption=best, right=Proportion.of(shares[best], len(samples)), tried=len(captions))
