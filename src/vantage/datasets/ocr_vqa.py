@@ -103,7 +103,8 @@ def sample(row: Any, where: str, spec: DataSpec) -> Sample:
         id=f"ocr-vqa/{spec.split}/{name}",
         question=marks.unmark(question),
         sources=sources,
-        truth=truth,
+        # A text with "or" in it would offer its parts, and a title such as "Do or Die" offers nothing.
+        truth=[truth] if isinstance(truth, str) and " or " in truth.casefold() else truth,
         reward=spec.reward or "answer",
         metadata=metadata,
     )
