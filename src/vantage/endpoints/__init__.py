@@ -6,10 +6,11 @@
 '4'
 """
 
-from vantage.endpoints.base import Endpoint, Refusal, Reply, Stats
+from vantage.endpoints.base import Endpoint
 from vantage.endpoints.cache import CacheError
 from vantage.endpoints.function import FunctionEndpoint
 from vantage.endpoints.opening import open_endpoint
+from vantage.endpoints.replies import Refusal, Reply, Stats
 from vantage.endpoints.settings import Budget, EndpointSettings
 
 __all__ = [

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vantage.endpoints.base import Refusal, Reply
+from vantage.endpoints.replies import Refusal, Reply
 from vantage.errors import EndpointError
 
 _SHOWN = 240

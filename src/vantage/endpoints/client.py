@@ -18,7 +18,8 @@ import httpx2
 import openai
 
 from vantage.endpoints import answers, loop
-from vantage.endpoints.base import Again, Emit, Endpoint, Refusal, Reply, Request
+from vantage.endpoints.base import Endpoint
+from vantage.endpoints.replies import Again, Emit, Refusal, Reply, Request
 from vantage.endpoints.retry import retry_after
 from vantage.endpoints.settings import EndpointSettings
 from vantage.errors import ConfigError, EndpointError

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from vantage.endpoints.base import Emit, Endpoint, Reply, Request
+from vantage.endpoints.base import Endpoint
 from vantage.endpoints.messages import Message
+from vantage.endpoints.replies import Emit, Reply, Request
 from vantage.endpoints.settings import Budget, EndpointSettings
 from vantage.errors import EndpointError
 

@@ -14,8 +14,9 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from vantage.endpoints import messages as chat
-from vantage.endpoints.base import Emit, Endpoint, Refusal, Reply, Request
+from vantage.endpoints.base import Endpoint
 from vantage.endpoints.decoding import PieceStreamer, SeededSampling
+from vantage.endpoints.replies import Emit, Refusal, Reply, Request
 from vantage.endpoints.settings import EndpointSettings
 from vantage.errors import ConfigError, EndpointError
 
