@@ -1,4 +1,4 @@
-"""A recipe with a reasoner: its answers are the reward, others are compared, and a reasoner that goes down costs a step."""
+"""A recipe with a reasoner: its answers are the reward, others are compared, and one that goes down costs a step."""
 
 import importlib.util
 import json
@@ -24,7 +24,10 @@ def content(url, **reasoner):
         "threads": 1,
         "model": {"path": "tiny", "dtype": "float32"},
         "method": {"name": "mars", "base": {"name": "racro"}},
-        "data": {"train": "night?split=train&n=8&tasks=exists,count", "test": "night?split=test&n=6&tasks=exists,count"},
+        "data": {
+            "train": "night?split=train&n=8&tasks=exists,count",
+            "test": "night?split=test&n=6&tasks=exists,count",
+        },
         "prompt": {"label_sources": True},
         # The embedded model knows no words of instructions; its short answers are captions enough.
         "reasoner": {
