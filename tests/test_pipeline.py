@@ -121,6 +121,7 @@ def test_a_stream_says_piece_by_piece_what_an_answer_says_at_once(model, process
     (whole,) = asked.answer([item], BOTH, origins=lambda _: [origin])
     assert isinstance(last, Answer)
     assert (last.caption, last.tentative, last.final) == (whole.caption, whole.tentative, whole.final)
+    assert set(last.finished) == {"caption", "tentative"}, "pieces do not say why they end"
     for stage, text in (("caption", whole.caption), ("tentative", whole.tentative), ("reasoner", whole.reasoning)):
         said = [piece for name, piece in pieces if name == stage]
         assert "".join(said).strip() == text

@@ -82,6 +82,7 @@ def test_counts_of_two_reasoners(model, processor, monkeypatch):
     assert (one.constant.right.value, one.constant.tried) == (2 / 4, 2)
     assert set(one.tasks) == {"ask", "look"} and one.tasks["ask"].fused.value == 1
     assert (two.fused.value, two.sources["rgb"].value, two.sources["infrared"].value) == (1 / 4, 3 / 4, 0)
+    assert (two.positive.value, two.negative.value) == (0, 1 / 2)
     assert len(model.generate.calls) == 1, "captions are made once"
     assert {what for what, *_ in told} == {"describe", "ask believer", "ask contrary", "constant captions"}
 
@@ -130,10 +131,9 @@ def test_a_question_that_was_not_asked_is_unscored_and_counted(model, processor,
             raise RuntimeError("out of order")
         return believer(messages)
 
-    (found,), rows = compare(
-        pipeline(model, processor, monkeypatch), four(), [FunctionEndpoint("moody", moody)], constants=0
-    )
+    (found,), rows = compare(pipeline(model, processor, monkeypatch), four(), [FunctionEndpoint("moody", moody)])
     assert found.unscored == 2  # a and c, from all sources
+    assert found.constant is None, "half a baseline would be one too low"
     assert found.fused.value == 1 / 4
     row = next(row for row in rows if row["id"] == "a" and row["origin"] == "fused")
     assert row["score"] is None and "out of order" in row["error"]

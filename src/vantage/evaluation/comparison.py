@@ -66,7 +66,7 @@ class ReasonerEvaluation(Evaluation):
     negative: Proportion | None = None
     """The same of those whose truth is zero or no; null without any."""
     constant: Constant | None = None
-    """The baseline that a caption must beat; null where none was tried."""
+    """The baseline that a caption must beat; null where none was tried, or where a call for it failed."""
     leakage: Proportion
     """Share of the captions from all sources that state an answer."""
     reasoner_cut: int = 0
@@ -247,6 +247,8 @@ def _constant(
         for question in questions
     ]
     found = pipeline.reason(asked, reasoner, progress=progress)
+    if any(answer.error for answer in found):
+        return None  # counted as wrong, missing replies would flatter what is compared with it
     replies = {(answer.caption, answer.question): answer.reasoning for answer in found}
     shares = {}
     for caption in captions:
