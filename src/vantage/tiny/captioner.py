@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
+from vantage.errors import ConfigError
 from vantage.samples import Sample
 from vantage.tiny.architecture import build_processor
 from vantage.tiny.lessons import CAPTION_STYLE, Lesson, Teacher
@@ -37,6 +38,12 @@ class Habits:
 
     omitted: float = 0.5
     answers: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.omitted <= 1 and 0 <= self.answers <= 1):
+            raise ConfigError(
+                f"omitted and answers are shares, 0..1; got omitted={self.omitted}, answers={self.answers}"
+            )
 
 
 class CaptionTeacher(Teacher):

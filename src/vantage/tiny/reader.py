@@ -50,12 +50,17 @@ def facts(caption: str) -> dict[str, list[str]] | None:
 
 
 def explain(caption: str, question: str) -> tuple[str, str]:
-    """The evidence in a caption for a question, and the answer; both ``unknown`` where the caption does not say."""
+    """What a caption says of the kind that a question is about, and the answer.
+
+    Both end in ``unknown`` where the caption does not say.
+    """
     asked, said = captions.parse(question), facts(caption)
-    if asked is None or said is None or asked.kind not in said:
+    if asked is None:
         return UNKNOWN, UNKNOWN
-    answer, evidence = captions.answer(asked, said[asked.kind])
-    return " ".join(evidence), answer
+    if said is None or asked.kind not in said:
+        return f"{asked.kind} {UNKNOWN}", UNKNOWN
+    cells = said[asked.kind]
+    return " ".join((asked.kind, *(cells or ["none"]))), captions.answer(asked, cells)[0]
 
 
 def read(caption: str, question: str) -> str:
@@ -67,8 +72,8 @@ def reply(messages: Sequence[Mapping[str, Any]]) -> str:
     """Answer a chat as a reasoner does: the one caption and the last question in it, whatever words stand around."""
     text = "\n".join(_text(message["content"]) for message in messages if message["role"] != "assistant")
     questions = [found for found in _QUESTION.findall(text) if captions.parse(found)]
-    evidence, answer = explain(text, questions[-1] if questions else "")
-    return f"<think> {evidence} </think> <answer> {answer} </answer>"
+    said, answer = explain(text, questions[-1] if questions else "")
+    return f"<think> {said} </think> <answer> {answer} </answer>"
 
 
 def reader_endpoint() -> Endpoint:

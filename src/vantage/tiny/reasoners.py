@@ -8,14 +8,16 @@ question change from lesson to lesson, so that prompts may be worded as one like
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from vantage.captions import Prompts
 from vantage.errors import ConfigError
 from vantage.tiny.lessons import IGNORED
 from vantage.tiny.reader import reply
@@ -25,7 +27,7 @@ from vantage.worlds.canvas import CELLS
 from vantage.worlds.captions import KINDS, QUESTIONS, caption
 from vantage.worlds.dice import Dice
 
-MAX_NEW_TOKENS = 16
+MAX_NEW_TOKENS = 24
 TASKS = ("count", "exists", "cell")
 
 
@@ -44,8 +46,12 @@ class Reasoner:
             raise ConfigError(f"steps and batch must be at least 1; got steps={self.steps}, batch={self.batch}")
 
 
-SIZES = {"weak": Reasoner(width=64, layers=2, steps=1500), "strong": Reasoner(width=96, layers=3, steps=2500)}
+SIZES = {"weak": Reasoner(width=64, layers=2, steps=900), "strong": Reasoner(width=64, layers=3, steps=1500)}
 """The shipped reasoners by name."""
+
+FIRST: Mapping[str, float] = {"bare": 1.0}
+THEN: Mapping[str, float] = {"bare": 0.3, "library": 0.3, "proposed": 0.1, "other": 0.3}
+"""What stands around caption and question in the first half of the lessons, and in the second."""
 
 _AROUND = "the is a in How What answer yes no none person lamp A1 . , :"
 _INSIDE = "yes no unknown none left 0 1 2 3 <answer> </answer> ? ."
@@ -85,10 +91,10 @@ def made_up(dice: Dice) -> tuple[str, str]:
     question, asked = dice.pick([entry for entry in QUESTIONS.items() if entry[1].task == task])
     cells, things = dice.shuffled(CELLS), []
     for kind in KINDS:
-        few = (0, 1, 2) if asked.task == "exists" else (1, 1, 1, 2) if asked.task == "cell" else (0, 1, 2, 3, 4)
-        count = dice.pick(few if kind == asked.kind else (0, 1, 2, 3, 4))
-        things += [{"kind": kind, "cell": cell} for cell in cells[:count]]
-        cells = cells[count:]
+        few = (0, 1, 2) if asked.task == "exists" else (0, 1, 1, 1, 2, 3) if asked.task == "cell" else (0, 1, 2, 3, 4)
+        number = dice.pick(few if kind == asked.kind else (0, 1, 2))
+        things += [{"kind": kind, "cell": cell} for cell in cells[:number]]
+        cells = cells[number:]
     omitted = dice.uniform(0.0, 0.8)
     told = dice.shuffled([kind for kind in KINDS if kind == asked.kind or not dice.chance(omitted)])
     if dice.chance(0.5):
@@ -96,13 +102,20 @@ def made_up(dice: Dice) -> tuple[str, str]:
     if dice.chance(0.2):
         told.remove(asked.kind)
     text = caption(things, told)
-    return (_broken(text, dice) if dice.chance(0.2) else text), question
+    return (_broken(text, dice) if dice.chance(0.35) else text), question
 
 
 def _broken(text: str, dice: Dice) -> str:
-    """A caption that is none: cut, emptied, or with a word left out, put in or put twice."""
+    """A caption that is none: cut, emptied, with a word or a clause too many, or one too few."""
     words = text.split()
-    way, place = dice.between(0, 5), dice.between(0, len(words) - 1)
+    place, cell = dice.between(1, len(words) - 1), dice.pick(CELLS)
+    if dice.chance(0.5):  # what a captioner slips into most: the same kind once more, in agreement or not
+        kind = dice.pick([word for word in words if word in KINDS] or KINDS)
+        starts = [at for at, word in enumerate(words) if word in KINDS or word == words[-1]]
+        place = dice.pick(starts)
+        words[place:place] = [kind, "none" if dice.chance(0.6) else cell]
+        return " ".join(words)
+    way = dice.between(0, 5)
     if way == 0:
         words = words[:place]
     elif way == 1:
@@ -118,20 +131,36 @@ def _broken(text: str, dice: Dice) -> str:
     return " ".join(words)
 
 
-def around(text: str, question: str, dice: Dice) -> str:
-    """Caption and question among words that matter to neither, as a prompt has them."""
+def around(text: str, question: str, way: str, dice: Dice) -> str:
+    """A prompt with a caption and a question.
 
-    def filling() -> str:
-        return " ".join(dice.pick(_FILLING) for _ in range(dice.between(0, 24) if dice.chance(0.7) else 0))
+    Args:
+        text: the caption.
+        question: what is asked.
+        way: ``bare``, as the ``library`` has it, with a ``proposed`` answer too, or among ``other`` words that matter
+            to nothing.
+        dice: the source of chance.
+    """
+    if way == "bare":
+        return f"{text} {question}"
+    if way == "other":
 
-    order = (question, text) if dice.chance(0.2) else (text, question)
-    return " ".join((filling(), order[0], filling() if dice.chance(0.5) else "", order[1], filling()))
+        def filling(most: int) -> str:
+            return " ".join(dice.pick(_FILLING) for _ in range(dice.between(0, most)))
+
+        first, second = (question, text) if dice.chance(0.2) else (text, question)
+        return " ".join((filling(12), first, filling(4), second, filling(20)))
+    cells = " ".join(dice.pick(CELLS) for _ in range(dice.between(0, 3)))
+    proposed = f"<think> {cells} </think> <answer> {dice.pick(('yes', 'no', *'0123', *CELLS))} </answer>"
+    (message,) = Prompts().messages(question, text, proposed if way == "proposed" else None)
+    return str(message["content"])
 
 
-def lesson(dice: Dice) -> tuple[str, str]:
-    """A prompt and what the exact reader replies."""
-    prompt = around(*made_up(dice), dice)
-    return prompt, reply([{"role": "user", "content": prompt}])
+def lessons(number: int, ways: Mapping[str, float], dice: Dice) -> list[tuple[str, str]]:
+    """Prompts, all of one way and so about equally long, and what the exact reader replies."""
+    way = dice.weighted(ways)
+    prompts = [around(*made_up(dice), way, dice) for _ in range(number)]
+    return [(prompt, reply([{"role": "user", "content": prompt}])) for prompt in prompts]
 
 
 def train_reasoner(
@@ -162,11 +191,11 @@ def train_reasoner(
     dice = Dice(f"tiny-reasoner/{which}/{seed}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build_reasoner(size).train()
+        model, step = build_reasoner(size).train(), count()
 
         def loss() -> torch.Tensor:
-            texts = [lesson(dice) for _ in range(size.batch)]
-            ids, targets = collate(words, texts)
+            ways = FIRST if next(step) < size.steps // 2 else THEN
+            ids, targets = collate(words, lessons(size.batch, ways, dice))
             states = model.model(input_ids=ids).last_hidden_state
             asked = targets != IGNORED
             return F.cross_entropy(model.lm_head(states[asked]), targets[asked])
