@@ -63,7 +63,7 @@ def test_data_sets_are_listed_with_what_they_hold(vantage):
     result = vantage("data", "list")
     assert result.exit_code == 0
     for name in datasets.names():
-        (line,) = [line for line in result.stdout.splitlines() if line.startswith(name)]
+        (line,) = [line for line in result.stdout.splitlines() if line.split(maxsplit=1)[0].partition(":")[0] == name]
         assert len(line.split(maxsplit=1)[1]) > 20
     assert "`" not in result.stdout
 
@@ -214,7 +214,7 @@ def test_it_runs_as_a_module_without_a_stray_word():
     found = subprocess.run(
         [sys.executable, "-m", "vantage", "data", "list"], capture_output=True, text=True, check=True, env=environment
     )
-    assert found.stderr == "" and found.stdout.startswith("depth ")
+    assert found.stderr == "" and found.stdout.startswith("clevr-math:FOLDER ")
 
 
 @shipped

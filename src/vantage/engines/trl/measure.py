@@ -113,6 +113,8 @@ class Measure:
                 [reward.endpoint, *map(open_endpoint, settings.others)],
                 model_name=self._called(moment),
                 data_name=str(self.recipe.data.test),
+                inner=settings.reward,
+                answer_in=settings.answer_in,
                 progress=lambda _, done, total: report(done, total),
             )
         comparison.save(self.run.reasoners(moment), found)
