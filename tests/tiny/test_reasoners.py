@@ -96,7 +96,7 @@ def test_there_are_no_others():
 
 
 def test_training_again_gives_the_same_weights_and_leaves_the_random_state_alone(tmp_path):
-    size, reports = Reasoner(16, 1, steps=2, batch=4), []
+    size, reports = Reasoner(16, 1, steps=2, careful=True, batch=4), []
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)

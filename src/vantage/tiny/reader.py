@@ -49,10 +49,11 @@ def facts(caption: str) -> dict[str, list[str]] | None:
     return said if expected != "place" else None
 
 
-def explain(caption: str, question: str) -> tuple[str, str]:
+def explain(caption: str, question: str, careful: bool = False) -> tuple[str, str]:
     """What a caption says of the kind that a question is about, and the answer.
 
-    Both end in ``unknown`` where the caption does not say.
+    Both end in ``unknown`` where the caption does not say. ``careful``: where a half is asked about, also which of the
+    cells lie in it.
     """
     asked, said = captions.parse(question), facts(caption)
     if asked is None:
@@ -60,7 +61,9 @@ def explain(caption: str, question: str) -> tuple[str, str]:
     if said is None or asked.kind not in said:
         return f"{asked.kind} {UNKNOWN}", UNKNOWN
     cells = said[asked.kind]
-    return " ".join((asked.kind, *(cells or ["none"]))), captions.answer(asked, cells)[0]
+    answer, evidence = captions.answer(asked, cells)
+    step = evidence if careful and asked.half else []
+    return " ".join((asked.kind, *(cells or ["none"]), *step)), answer
 
 
 def read(caption: str, question: str) -> str:
@@ -68,11 +71,11 @@ def read(caption: str, question: str) -> str:
     return explain(caption, question)[1]
 
 
-def reply(messages: Sequence[Mapping[str, Any]]) -> str:
+def reply(messages: Sequence[Mapping[str, Any]], careful: bool = True) -> str:
     """Answer a chat as a reasoner does: the one caption and the last question in it, whatever words stand around."""
     text = "\n".join(_text(message["content"]) for message in messages if message["role"] != "assistant")
     questions = [found for found in _QUESTION.findall(text) if captions.parse(found)]
-    said, answer = explain(text, questions[-1] if questions else "")
+    said, answer = explain(text, questions[-1] if questions else "", careful)
     return f"<think> {said} </think> <answer> {answer} </answer>"
 
 

@@ -27,17 +27,24 @@ from vantage.worlds.canvas import CELLS
 from vantage.worlds.captions import KINDS, QUESTIONS, caption
 from vantage.worlds.dice import Dice
 
-MAX_NEW_TOKENS = 24
+MAX_NEW_TOKENS = 32
 TASKS = ("count", "exists", "cell")
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoner:
-    """A size of reasoner, and how long it is taught."""
+    """A size of reasoner, and how it is taught.
+
+    Attributes:
+        width, layers: of the network.
+        steps: of training.
+        careful: asked about a half, it first names the cells that lie in it; else it jumps to the answer.
+    """
 
     width: int
     layers: int
     steps: int
+    careful: bool
     batch: int = 64
     learning_rate: float = 3e-3
 
@@ -46,7 +53,10 @@ class Reasoner:
             raise ConfigError(f"steps and batch must be at least 1; got steps={self.steps}, batch={self.batch}")
 
 
-SIZES = {"weak": Reasoner(width=64, layers=2, steps=900), "strong": Reasoner(width=64, layers=3, steps=1500)}
+SIZES = {
+    "weak": Reasoner(width=64, layers=2, steps=900, careful=False),
+    "strong": Reasoner(width=64, layers=3, steps=1200, careful=True),
+}
 """The shipped reasoners by name."""
 
 FIRST: Mapping[str, float] = {"bare": 1.0}
@@ -156,11 +166,11 @@ def around(text: str, question: str, way: str, dice: Dice) -> str:
     return str(message["content"])
 
 
-def lessons(number: int, ways: Mapping[str, float], dice: Dice) -> list[tuple[str, str]]:
+def lessons(number: int, ways: Mapping[str, float], dice: Dice, careful: bool = True) -> list[tuple[str, str]]:
     """Prompts, all of one way and so about equally long, and what the exact reader replies."""
     way = dice.weighted(ways)
     prompts = [around(*made_up(dice), way, dice) for _ in range(number)]
-    return [(prompt, reply([{"role": "user", "content": prompt}])) for prompt in prompts]
+    return [(prompt, reply([{"role": "user", "content": prompt}], careful)) for prompt in prompts]
 
 
 def train_reasoner(
@@ -195,7 +205,7 @@ def train_reasoner(
 
         def loss() -> torch.Tensor:
             ways = FIRST if next(step) < size.steps // 2 else THEN
-            ids, targets = collate(words, lessons(size.batch, ways, dice))
+            ids, targets = collate(words, lessons(size.batch, ways, dice, size.careful))
             states = model.model(input_ids=ids).last_hidden_state
             asked = targets != IGNORED
             return F.cross_entropy(model.lm_head(states[asked]), targets[asked])
