@@ -47,3 +47,10 @@ def test_a_key_that_the_data_set_does_not_take(text):
 def test_files_need_a_path(name):
     with pytest.raises(ConfigError, match="needs"):
         datasets.load(name)
+
+
+def test_a_path_without_the_name_of_its_kind_is_told_how_it_is_written():
+    with pytest.raises(ConfigError, match="a data set goes by its name first: jsonl:rows.jsonl"):
+        datasets.load("rows.jsonl")
+    with pytest.raises(ConfigError, match="NAME:data/llvip"):
+        datasets.load("data/llvip?split=test")

@@ -121,7 +121,14 @@ def test_what_it_raises_is_told_with_the_text_on_which_it_does():
     def always(completions, **_):
         raise RuntimeError("no server")
 
-    assert [p.message for p in check(always).problems] == ["raises RuntimeError: no server"]
+    (problem,) = check(always).problems
+    assert problem.message.startswith("raises RuntimeError: no server for '<think>I look")
+
+    def untagged(completions, **_):
+        return [float(len(completion_text(c).split("<answer>")[1])) for c in completions]
+
+    (problem,) = check(untagged).problems
+    assert problem.message == r"raises IndexError: list index out of range for 'So it is \\boxed{3}.'"
 
 
 def test_columns_and_arguments_that_do_not_fit_are_found():

@@ -85,7 +85,7 @@ def test_an_integer_longer_than_python_reads_is_json():
 def test_a_row_that_cannot_be_scored_keeps_what_it_holds(row, message):
     (found,) = (json.loads(line) for line in scored(row, name="f.jsonl"))
     assert found.pop("error").startswith(message)
-    assert found == {**row, "reward": None, "correct": False, "formatted": False, "parts": {}, "timed_out": False}
+    assert found == {**row, "reward": None, "correct": None, "formatted": None, "parts": {}, "timed_out": False}
 
 
 def test_boxes_are_scored_in_the_numbers_of_the_truth():

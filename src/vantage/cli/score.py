@@ -124,6 +124,8 @@ def _tell(tally: Tally, seconds: float, output: Path) -> None:
         err.print(f"{_rows(tally.unreadable)} could not be scored; the reward is null and the error says why:")
         for problem in tally.problems:
             err.print(f"  {problem[:300]}", soft_wrap=True)
+        if tally.unreadable > len(tally.problems):
+            err.print(f"  ... and {tally.unreadable - len(tally.problems)} more; the column error has them all")
 
 
 def _rows(n: int) -> str:

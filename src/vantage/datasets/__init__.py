@@ -203,6 +203,10 @@ def _world(spec: DataSpec) -> Sequence[Sample] | None:
 
 
 def _unknown(name: str) -> ConfigError:
+    kind = name.rpartition(".")[2]
+    if "/" in name or kind in ("jsonl", "parquet"):
+        of = kind if kind in ("jsonl", "parquet") else "NAME"
+        return ConfigError(f"{name!r} is a path, and a data set goes by its name first: {of}:{name}")
     near = difflib.get_close_matches(name, names(), n=1)
     meant = f"; did you mean {near[0]!r}?" if near else ";"
     return ConfigError(f"no data set is called {name!r}{meant} known: {', '.join(names())}")

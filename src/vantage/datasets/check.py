@@ -14,7 +14,7 @@ from vantage import groups
 from vantage import rewards as registry
 from vantage.datasets import marks
 from vantage.datasets.reading import short
-from vantage.errors import ConfigError, DataError, VantageError
+from vantage.errors import ConfigError, DataError, PictureError, VantageError
 from vantage.groups import FUSED, Origin
 from vantage.rewards.base import Reward
 from vantage.samples import MonoView, PromptStyle, Sample, view
@@ -260,21 +260,19 @@ def _row_problems(
         for name in sources
         if name not in sample.sources
     ]
-    readable = True
     for name, source in sample.sources.items():
         try:
             source.size()
             if decode:
                 source.load()
         except VantageError as error:
-            readable = False
             found.append(f"row {sample.id!r}, source {name!r}: {error}")
-    if not readable:
-        # A truth in pixels is read with the picture's size, and would only repeat the problem.
-        return found
     try:
         chosen = (rewards or {}).get(sample.reward) or registry.get(sample.reward)
         chosen.check(sample)
+    except PictureError as error:
+        if not found:  # boxes are read with the picture's size, and would only repeat the problem
+            found.append(f"row {sample.id!r}: {error}")
     except VantageError as error:
         text = str(error)
         found.append(text if repr(sample.id) in text else f"row {sample.id!r}: {text}")

@@ -163,8 +163,9 @@ class Source:
         with self._open(whole=bool(self.sha256)) as image:
             if image.mode not in _EIGHT_BIT and not self.mapping:
                 raise PictureError(
-                    f"{self.ref}: mode {image.mode} is not 8-bit; say how its values become grey levels by naming a "
-                    "mapping, such as depth or thermal (see vantage.pictures.mappings)"
+                    f"{self.ref}: mode {image.mode} is not 8-bit; name a mapping, which says how its values become "
+                    "grey levels: ?mapping=depth where a data set is named, or in a row {'path': ..., 'mapping': "
+                    "'depth:300-8000'} (depth, depth-inverse, depth-channels, thermal, high-byte)"
                 )
             if _deep(image) and self.mapping != "high-byte":
                 raise PictureError(

@@ -291,12 +291,24 @@ class _Trial:
             self._column(outcome.error.args[0])
             return None, outcome
         if outcome.error is not None:
-            self._add("raises", _error(outcome.error))
+            self._add("raises", f"{_error(outcome.error)}{self._culprit(pairs)}")
             return None, outcome
         changed = [key for key, value in _watched(arguments).items() if value != watched[key]]
         if changed:
             self._add("mutates", f"changes its argument {changed[0]!r}, which other reward functions are handed too")
         return self._values(outcome.value, pairs), outcome
+
+    def _culprit(self, pairs: list[tuple[str, Columns]]) -> str:
+        """The first of several texts on which it raises by itself, as a message ends."""
+        if "raises" in {known.kind for known in self.found.problems}:
+            return ""
+        for text, row in pairs if len(pairs) > 1 else ():
+            arguments = self._arguments([text], [row])
+            if self.accepted is not None:
+                arguments = {key: value for key, value in arguments.items() if key in self.accepted}
+            if within(self.seconds, lambda given=arguments: self.function(**given)).error is not None:  # type: ignore[misc]
+                return _for(text)
+        return ""
 
     def _values(self, value: Any, pairs: list[tuple[str, Columns]]) -> list[float | None] | None:
         if not isinstance(value, list):

@@ -203,7 +203,9 @@ def _written(row: _Row, prefix: str) -> bytes:
     score = row.score if isinstance(row.score, Score) else Score(None, error=row.score)
     parts = {key: _number(value, row, key) for key, value in score.parts.items()}
     reward = None if score.reward is None else float(score.reward)
-    values = (reward, bool(score.correct), bool(score.formatted), parts, score.error, bool(score.timed_out))
+    # What has no reward was not judged.
+    correct, formatted = (None if reward is None else bool(flag) for flag in (score.correct, score.formatted))
+    values = (reward, correct, formatted, parts, score.error, bool(score.timed_out))
     new = {prefix + column: value for column, value in zip(COLUMNS, values, strict=True)}
     if not row.whole:
         text = row.line.decode("utf-8", "surrogateescape")

@@ -1,6 +1,12 @@
 """Pieces of a launch that need no training."""
 
+import pytest
+from rich.console import Console
+
+from vantage import recipes, runs
+from vantage.engines.trl import launch
 from vantage.engines.trl.measure import _together
+from vantage.errors import ConfigError
 from vantage.evaluation import Evaluation, figures
 
 
@@ -25,3 +31,10 @@ def test_shares_of_an_evaluation_are_put_together_over_all_rows_and_tasks():
     assert whole.fused.value == 2 / 3
     assert set(whole.tasks) == {"count", "locate"}
     assert whole.tasks["locate"].n == 1
+
+
+def test_fewer_rows_than_a_generation_asks_are_refused_before_the_first_step(tmp_path, tiny_folder):
+    recipe = recipes.load("tiny/mars", ["data.train=night?n=15", "data.test=null", f"model.path={tiny_folder}"])
+    run = runs.start("few", recipe, tmp_path)
+    with pytest.raises(ConfigError, match=r"15 rows, but one generation asks 16 different questions \(224 completions"):
+        launch.train(recipe, run, console=Console(quiet=True))

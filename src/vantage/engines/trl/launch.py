@@ -82,6 +82,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
     training = _samples(recipe, "train", processor, window, args.max_completion_length, console)
     longest = recipe.evaluation.max_new_tokens or args.max_completion_length
     testing = _samples(recipe, "test", processor, window, longest, console) if recipe.data.test else None
+    _enough(training, args)
     run.checkpoints.mkdir(parents=True, exist_ok=True)
 
     checkpoint = last_complete(run.checkpoints, args.world_size) if resume else None
@@ -171,6 +172,17 @@ def _samples(
             progress=report,
         )
     return samples
+
+
+def _enough(training: Sequence[Sample], args: GRPOConfig) -> None:
+    """Refuse a run that would take no step: a generation that is not full is left out by the trainer."""
+    asked = args.generation_batch_size // args.num_generations
+    if len(training) < asked:
+        raise ConfigError(
+            f"data.train has {len(training)} rows, but one generation asks {asked} different questions "
+            f"({args.generation_batch_size} completions / num_generations {args.num_generations}), so no step could be "
+            "taken; give more rows, or lower trainer.per_device_train_batch_size or trainer.steps_per_generation"
+        )
 
 
 def _window(config: Any, args: GRPOConfig) -> int | None:
