@@ -50,7 +50,7 @@ def test_files_need_a_path(name):
 
 
 def test_a_path_without_the_name_of_its_kind_is_told_how_it_is_written():
-    with pytest.raises(ConfigError, match="a data set goes by its name first: jsonl:rows.jsonl"):
+    with pytest.raises(ConfigError, match=r"a data set goes by its name first: jsonl:rows\.jsonl"):
         datasets.load("rows.jsonl")
     with pytest.raises(ConfigError, match="NAME:data/llvip"):
         datasets.load("data/llvip?split=test")
