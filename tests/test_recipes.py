@@ -242,7 +242,8 @@ def test_a_recipe_that_does_not_exist_lists_those_that_do(tmp_path):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: str(p.relative_to(recipes.shipped())))
 def test_what_a_run_writes_down_reads_back_as_the_same_recipe(path, tmp_path):
-    recipe = recipes.load(path, ["seed=5", "prompt.system='Ünïcode: yes\n1e5'", "model.path='1e5'"])
+    told = "reasoner.prompts.extractor" if recipes.load(path).reasoner else "prompt.system"
+    recipe = recipes.load(path, ["seed=5", f"{told}='Ünïcode: yes\n1e5'", "model.path='1e5'"])
     written = tmp_path / "recipe.yaml"
     written.write_text(recipes.dump(recipe), encoding="utf-8")
     again = recipes.load(written)
@@ -251,6 +252,19 @@ def test_what_a_run_writes_down_reads_back_as_the_same_recipe(path, tmp_path):
     assert {"python", "torch", "trl", "vantage-rl"} <= set(again.environment)
     # Nothing is left to a default of another version.
     assert set(yaml.safe_load(written.read_text(encoding="utf-8"))) == set(recipes.Recipe.model_fields)
+
+
+def test_a_reasoner_is_a_line_or_settings_and_brings_the_instructions():
+    told = "reasoner={endpoint: 'http://127.0.0.1:8000/v1#some-model', others: [tiny-reader]}"
+    recipe = recipes.load("tiny/mars", [told])
+    assert (recipe.reasoner.endpoint.url, recipe.reasoner.endpoint.model) == ("http://127.0.0.1:8000/v1", "some-model")
+    assert recipe.reasoner.others[0].model == "tiny-reader"
+    assert recipe.style().system == recipe.reasoner.prompts.extractor
+    assert "OPENAI_API_KEY" in recipes.dump(recipe)  # the name of the variable, never what it holds
+    with pytest.raises(ConfigError, match=r"reasoner\.prompts\.extractor"):
+        recipes.load("tiny/mars", [told, "prompt.system=Hi"])
+    with pytest.raises(ConfigError, match="must not hold a user or a password"):
+        recipes.load("tiny/mars", ["reasoner={endpoint: 'http://me:secret@host/v1'}"])
 
 
 def test_differences_name_each_setting(small):

@@ -103,7 +103,7 @@ def check(
         from vantage import recipes, tiny
         from vantage.models import context_window, load_config, load_processor, measure_resized
 
-        path = str(tiny.path()) if model == "tiny" else model
+        path = str(tiny.path(model)) if model in tiny.MODELS else model
         processor = load_processor(path, trust_remote_code=trust_remote_code)
         taken = recipes.load(recipe) if recipe is not None else None
         plugins.load(taken.plugins if taken is not None else ())
@@ -114,7 +114,7 @@ def check(
             "change": lambda sample: measure_resized(sample, processor),
             "window": context_window(config) if window is None else window,
             "completion": max_new_tokens,
-            "style": PromptStyle(label_sources=model == "tiny") if prompt is None else prompt.style(),
+            "style": PromptStyle(label_sources=model in tiny.MODELS) if prompt is None else prompt.style(),
             "mono": "fill" if prompt is None else prompt.mono,
         }
     with bar(err) as shown:

@@ -70,7 +70,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         summary: dict[str, Any] = json.loads(run.summary.read_text(encoding="utf-8"))
         return summary
 
-    path = str(tiny.path()) if recipe.model.path == "tiny" else recipe.model.path
+    path = str(tiny.path(recipe.model.path)) if recipe.model.path in tiny.MODELS else recipe.model.path
     processor = load_processor(path, trust_remote_code=recipe.model.trust_remote_code, **recipe.model.processor)
     model = load_model(
         path,
