@@ -26,6 +26,9 @@ _NUMBER = re.compile(r"[+-]?(?:\d{1,24}(?:\.\d{0,24})?|\.\d{1,24})", re.ASCII)
 _SEPARATORS = str.maketrans(dict.fromkeys("[](),;", " "))
 _MAX_NUMBERS_TEXT = 400
 _BOX = ("\\boxed", "\\fbox")
+_JSON = json.JSONDecoder(parse_int=float)
+"""Integers become floats at once: Python refuses to read integers of more than 4,300 digits."""
+_NUMBERS = (int, float)
 _OPENING = re.compile(r"\s*\{")
 _BARE = re.compile(r"[^\S\n]+([^\s{}$\\]+)")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -126,8 +129,7 @@ def boxes(text: str, *, free: bool = False) -> list[Box] | None:
         free: read ``bbox`` and ``box`` as ``bbox_2d``, the first that an entry has, and bare ``[x1, y1, x2, y2]`` too.
     """
     try:
-        # Integers become floats at once: Python refuses to read integers of more than 4,300 digits.
-        value = json.loads(text, parse_int=float)
+        value = _JSON.decode(text)
     except (ValueError, RecursionError):
         return None
     if isinstance(value, dict) or (free and four_numbers(value) is not None):
@@ -152,13 +154,16 @@ def four_numbers(value: Any) -> Box | None:
     """Four finite numbers as a box; ``None`` for anything else (booleans are no numbers)."""
     if not isinstance(value, (list, tuple)) or len(value) != 4:
         return None
-    if not all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in value):
-        return None
+    a, b, c, d = value
+    for x in value:
+        if type(x) not in _NUMBERS and (not isinstance(x, (int, float)) or isinstance(x, bool)):
+            return None
     try:
-        x1, y1, x2, y2 = (float(x) for x in value)
+        box = float(a), float(b), float(c), float(d)
     except OverflowError:
         return None
-    return (x1, y1, x2, y2) if all(map(math.isfinite, (x1, y1, x2, y2))) else None
+    # A sum of finite numbers may be infinite, and then each is looked at.
+    return box if math.isfinite(sum(box)) or all(map(math.isfinite, box)) else None
 
 
 def plain_box(text: str) -> Box | None:

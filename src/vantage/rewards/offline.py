@@ -132,8 +132,7 @@ def _read(line: bytes, reward: str | None, where: str, prefix: str) -> _Row:
     if row.blank:
         return row
     try:
-        # The constants are NaN and the infinities, which are no JSON.
-        value = json.loads(line.decode("utf-8"), parse_constant=_refuse, parse_int=_integer)
+        value = _JSON.decode(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         row.score = f"{where}: not UTF-8 ({error})"
         return row
@@ -232,3 +231,7 @@ def _integer(digits: str) -> int | float:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON number")
+
+
+# The constants are NaN and the infinities.
+_JSON = json.JSONDecoder(parse_constant=_refuse, parse_int=_integer)
