@@ -13,8 +13,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any, Self
 
 from vantage.endpoints import loop, retry
@@ -27,26 +26,6 @@ from vantage.errors import BudgetError, EndpointError
 
 _VERSION = 1
 """Of what a key is made of; a new one makes every kept reply unknown."""
-
-
-@dataclass
-class _Flight:
-    """A question under way, and how many wait for it."""
-
-    task: asyncio.Task[Reply] = field(init=False)
-    waiting: int = 0
-    sent: bool = False
-
-
-class _Here:
-    """What belongs to the loop of one process."""
-
-    def __init__(self, of: asyncio.AbstractEventLoop, width: int) -> None:
-        self.loop = of
-        self.slots = asyncio.Semaphore(width)
-        self.naming = asyncio.Lock()
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="vantage-endpoint")
-        self.flights: dict[str, _Flight] = {}
 
 
 class Endpoint(ABC):
@@ -66,7 +45,7 @@ class Endpoint(ABC):
         self._ledger = Ledger(settings.budget)
         self._counts: Counter[str] = Counter()
         self._seconds = 0.0
-        self._state: _Here | None = None
+        self._state: loop.Here | None = None
         _open.add(self)
 
     async def ask(self, messages: Conversation, *, sample: int = 0) -> Reply:
@@ -198,10 +177,10 @@ class Endpoint(ABC):
 
     # The way of a question, on the shared loop.
 
-    def _here(self) -> _Here:
+    def _here(self) -> loop.Here:
         here = asyncio.get_running_loop()
         if self._state is None or self._state.loop is not here:
-            self._state = _Here(here, self._width())
+            self._state = loop.Here(here, self._width())
             self._ledger.move()
         return self._state
 
@@ -250,7 +229,7 @@ class Endpoint(ABC):
         flight = flights.get(request.key)
         first = flight is None
         if flight is None:
-            flight = flights[request.key] = _Flight()
+            flight = flights[request.key] = loop.Flight()
             flight.task = asyncio.create_task(self._fly(request, flight))
             flight.task.add_done_callback(lambda task: _landed(flights, request.key, task))
         flight.waiting += 1
@@ -308,7 +287,7 @@ class Endpoint(ABC):
         self._counts["cached"] += 1
         return Reply(**found, cached=True)
 
-    async def _fly(self, request: Request, flight: _Flight) -> Reply:
+    async def _fly(self, request: Request, flight: loop.Flight) -> Reply:
         async with self._here().slots:
             flight.sent = True
             return await self._tries(request, None)
@@ -393,7 +372,7 @@ def _numbered(conversations: Sequence[Conversation]) -> list[int]:
     return numbers
 
 
-def _landed(flights: dict[str, _Flight], key: str, task: asyncio.Task[Reply]) -> None:
+def _landed(flights: dict[str, loop.Flight], key: str, task: asyncio.Task[Reply]) -> None:
     if key in flights and flights[key].task is task:
         del flights[key]
     with contextlib.suppress(asyncio.CancelledError):

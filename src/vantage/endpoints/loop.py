@@ -10,6 +10,8 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -95,3 +97,23 @@ async def stream(work: Callable[[Callable[[str], None]], Coroutine[Any, Any, Any
         await asyncio.wrap_future(future)
     finally:
         future.cancel()
+
+
+@dataclass
+class Flight:
+    """A question under way, and how many wait for it."""
+
+    task: asyncio.Task[Any] = field(init=False)
+    waiting: int = 0
+    sent: bool = False
+
+
+class Here:
+    """What belongs to the loop of one process."""
+
+    def __init__(self, of: asyncio.AbstractEventLoop, width: int) -> None:
+        self.loop = of
+        self.slots = asyncio.Semaphore(width)
+        self.naming = asyncio.Lock()
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="vantage-endpoint")
+        self.flights: dict[str, Flight] = {}
