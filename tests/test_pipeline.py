@@ -5,7 +5,6 @@ import json
 import threading
 
 import pytest
-import torch
 
 from scripted import Script, sample
 from vantage import worlds
@@ -17,22 +16,9 @@ from vantage.generation import each
 from vantage.groups import FUSED, mono
 from vantage.pipeline import BOTH, Answer, Pipeline, open_reasoner
 from vantage.samples import PromptStyle
-from vantage.tiny.architecture import build_model, build_processor
 
 PLAIN = Prompts(extractor="", caption="", tentative="", reasoner="C={caption} Q={question}",
                 reasoner_tentative="C={caption} Q={question} A={answer}")  # fmt: skip
-
-
-@pytest.fixture
-def processor():
-    return build_processor()
-
-
-@pytest.fixture
-def model():
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return build_model().eval()
 
 
 def echo(messages) -> str:

@@ -4,7 +4,6 @@ import io
 import json
 
 import pytest
-import torch
 from rich.console import Console
 
 from scripted import Script, sample
@@ -15,22 +14,9 @@ from vantage.evaluation import figures
 from vantage.evaluation.comparison import compare, load, save, says_nothing
 from vantage.evaluation.comparison_table import comparison_table
 from vantage.pipeline import BOTH, Pipeline
-from vantage.tiny.architecture import build_model, build_processor
 
 PROMPTS = Prompts(extractor="", tentative="", reasoner="{caption}|{question}",
                   reasoner_tentative="{caption}|{question}|{answer}")  # fmt: skip
-
-
-@pytest.fixture
-def processor():
-    return build_processor()
-
-
-@pytest.fixture
-def model():
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return build_model().eval()
 
 
 def believer(messages) -> str:

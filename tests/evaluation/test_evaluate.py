@@ -16,21 +16,8 @@ from vantage.groups import FUSED, Origin, mono
 from vantage.models import load_model, load_processor, placeholder_ids
 from vantage.pictures import Source
 from vantage.samples import PromptStyle, Sample
-from vantage.tiny.architecture import build_model, build_processor
 
 STYLE = PromptStyle()
-
-
-@pytest.fixture
-def processor():
-    return build_processor()
-
-
-@pytest.fixture
-def model():
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return build_model().eval()
 
 
 def one_at_a_time(model, processor, item: Sample, origin, view: str, limit: int) -> str:
