@@ -47,6 +47,37 @@ def test_every_shipped_recipe_could_start(path, tmp_path):
         assert getattr(args, key) == recipe.trainer[key], key
 
 
+@pytest.mark.parametrize("size", ["3b", "7b"])
+def test_stage_one_of_racro_is_told_what_the_pipeline_of_stage_two_tells(size):
+    one, two = recipes.load(f"papers/racro-{size}-grpo"), recipes.load(f"papers/racro-{size}")
+    asked = two.reasoner.prompts.style("tentative", label_sources=two.prompt.label_sources)
+    assert one.style() == asked
+    assert asked != two.style(), "stage two trains the caption"
+    assert one.model == two.model
+    assert one.data == two.data
+
+
+@pytest.mark.parametrize("name", ["racro-3b", "racro-3b-grpo", "racro-7b", "racro-7b-grpo"])
+def test_eight_processes_make_the_batches_of_the_racro_paper(name):
+    trainer = recipes.load(f"papers/{name}").trainer
+    completions = 8 * trainer["per_device_train_batch_size"]
+    assert completions * trainer["steps_per_generation"] == 256 * 4
+    assert completions * trainer["gradient_accumulation_steps"] == 128 * 4
+    paper = {"num_generations": 4, "learning_rate": 1e-6, "beta": 0.001, "max_completion_length": 8192}
+    assert {key: trainer[key] for key in paper} == paper
+
+
+def test_racro_under_mars_asks_as_often_as_racro_and_differs_in_nothing_else():
+    plain, anchored = recipes.load("tiny/racro"), recipes.load("tiny/racro-mars")
+    assert anchored.method.base == plain.method
+    anchors = len(anchored.method.speakers(("rgb", "infrared")))
+    assert anchored.trainer["num_generations"] + anchors == plain.trainer["num_generations"]
+    changed = [line.split(":")[0] for line in recipes.differences(plain, anchored) if not line.startswith("method")]
+    assert changed == ["trainer.num_generations", "trainer.per_device_train_batch_size"]
+    for recipe in (plain, anchored):
+        assert recipe.trainer["per_device_train_batch_size"] / recipe.trainer["num_generations"] == 16
+
+
 def test_recipes_are_shipped():
     assert "mars" in {path.stem for path in SHIPPED}
 
