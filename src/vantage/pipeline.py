@@ -31,6 +31,8 @@ Stage = Literal["caption", "tentative", "reasoner"]
 
 CAPTION: tuple[Part, ...] = ("caption",)
 BOTH: tuple[Part, ...] = ("caption", "tentative")
+ALONE: tuple[Part, ...] = ("tentative",)
+"""The extractor answers by itself; no reasoner is asked."""
 
 SAMPLING: Mapping[str, Any] = {"temperature": 0.6, "top_p": 0.95, "seed": 0}
 """How the paper's inference asks a reasoner; the seed is ours."""
@@ -47,7 +49,8 @@ class Answer:
         caption: what the extractor describes; empty where it said nothing.
         tentative: its own answer, whole; ``None`` where none was asked for.
         reasoning: the reasoner's whole reply; ``None`` where it gave none.
-        final: the answer in that reply; ``None`` where it states none.
+        final: the answer in that reply, or in ``tentative`` where the extractor was asked alone; ``None`` where it
+            states none.
         reasoner: the reasoner's name; empty where none was asked.
         finished: for each stage whether its text ended by itself, and was not cut off at the limit; without the
             reasoner where its reply was streamed.
@@ -147,14 +150,16 @@ class Pipeline:
 
         Args:
             samples: what is asked.
-            parts: what the reasoner gets: the caption, or the tentative answer too.
+            parts: what the reasoner gets: the caption, or the tentative answer too; ``ALONE`` asks the extractor only.
             origins: of which views a sample is asked: ``fused``, or ``each`` of ``vantage.generation``.
-            progress: called with the steps done so far and in all; an answer is two.
+            progress: called with the steps done so far and in all; an answer is two, one of the extractor alone.
         """
 
         def told(half: int) -> Callable[[int, int], None] | None:
             return None if progress is None else lambda done, total: progress(half * total + done, 2 * total)
 
+        if tuple(parts) == ALONE:
+            return self.describe(samples, parts, origins=origins, progress=progress)
         described = self.describe(samples, parts, origins=origins, progress=told(0))
         return self.reason(described, progress=told(1))
 
@@ -169,7 +174,7 @@ class Pipeline:
         """What the extractor says: answers that no reasoner has seen yet, each sample's views together and in order.
 
         Raises:
-            ConfigError: parts other than the caption and the tentative answer.
+            ConfigError: parts other than ``CAPTION``, ``BOTH`` and ``ALONE``.
             PictureError: a sample's picture cannot be read.
         """
         wanted = _checked(parts)
@@ -184,7 +189,7 @@ class Pipeline:
                 said = self._generate([prompt.messages[place] for prompt in batch])
                 share = (time.perf_counter() - start) / len(batch)
                 found = [_with(answer, part, one, share) for answer, one in zip(found, said, strict=True)]
-            answers += found
+            answers += [_by_itself(answer) for answer in found] if wanted == ALONE else found
             if progress is not None:
                 progress(len(answers), total)
         return answers
@@ -235,8 +240,10 @@ class Pipeline:
             start = time.perf_counter()
             said = yield from self._tell(part, messages)
             answer = _with(answer, part, said, time.perf_counter() - start)
-        endpoint = reasoner or self.reasoner
-        if endpoint is not None and answer.asked:
+        endpoint = None if wanted == ALONE else reasoner or self.reasoner
+        if wanted == ALONE:
+            answer = _by_itself(answer)
+        elif endpoint is not None and answer.asked:
             pieces: list[str] = []
             start = time.perf_counter()
             reply: Reply | Exception
@@ -294,8 +301,8 @@ EMPTY = EndpointError("the caption is empty, so there was nothing to reason from
 
 
 def _checked(parts: Sequence[Part]) -> tuple[Part, ...]:
-    if tuple(parts) not in (CAPTION, BOTH):
-        raise ConfigError(f"parts are {CAPTION} or {BOTH}, not {parts!r}")
+    if tuple(parts) not in (CAPTION, BOTH, ALONE):
+        raise ConfigError(f"parts are {CAPTION}, {BOTH} or {ALONE}, not {parts!r}")
     return tuple(parts)
 
 
@@ -308,6 +315,10 @@ def _with(answer: Answer, part: Part, said: Said, seconds: float) -> Answer:
         tokens={**answer.tokens, part: said.tokens},
         seconds={**answer.seconds, part: seconds},
     )
+
+
+def _by_itself(answer: Answer) -> Answer:
+    return replace(answer, final=final_answer(answer.tentative or ""))
 
 
 def _reasoned(answer: Answer, reply: Reply | Exception, name: str) -> Answer:

@@ -67,7 +67,9 @@ class Prompts(BaseModel):
     caption: str = ""
     """Text after the question while it writes captions."""
     tentative: str = _TENTATIVE
-    """Text after the question while it answers tentatively, which it does without a system message."""
+    """Text after the question while it answers tentatively."""
+    tentative_system: str = ""
+    """System message of the policy while it answers tentatively; none where empty."""
     reasoner_system: str = ""
     """System message of the reasoner; none where empty."""
     reasoner: str = _REASONER
@@ -102,7 +104,7 @@ class Prompts(BaseModel):
         """How a sample becomes the extractor's chat messages."""
         if part == "caption":
             return PromptStyle(self.extractor, label_sources, self.caption)
-        return PromptStyle("", label_sources, self.tentative)
+        return PromptStyle(self.tentative_system, label_sources, self.tentative)
 
     def messages(self, question: str, caption: str, answer: str | None = None) -> list[dict[str, Any]]:
         """What the reasoner is asked: plain text, without any mark of a picture.

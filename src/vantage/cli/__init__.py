@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from vantage.cli import answer, data, evaluate, score
+from vantage.cli import app as page
 from vantage.cli.common import Group, err, out, quiet
 from vantage.errors import ConfigError
 
@@ -88,6 +89,7 @@ def quickstart(
 
 app.command("eval")(evaluate.evaluate)
 app.command("answer")(answer.answer)
+app.command("app")(page.app)
 
 
 @app.command()
