@@ -144,6 +144,17 @@ class Server:
         await writer.drain()
         writer.close()
 
+    async def do_parts(self, writer, body, parts):
+        """Bytes, part by part; ``None`` says nothing more and stays."""
+        for part in parts:
+            if part is None:
+                await self._stop.wait()
+                return
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.close()
+
     async def do_half(self, writer, body):
         """The headers promise more than comes."""
         text = json.dumps(self.reply(body)).encode()

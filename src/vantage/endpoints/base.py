@@ -359,6 +359,7 @@ def _close_all() -> None:
     # A connection that is dropped with its loop complains.
     for endpoint in list(_open):
         endpoint.close()
+    loop.finish()
 
 
 def _numbered(conversations: Sequence[Conversation]) -> list[int]:

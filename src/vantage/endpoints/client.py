@@ -7,18 +7,16 @@ import contextlib
 import json
 import os
 import socket
-import ssl
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-import httpx2
 import openai
 
 from vantage.endpoints import answers, loop
 from vantage.endpoints.base import Endpoint
+from vantage.endpoints.connection import FAULTS, Answer, Connection
 from vantage.endpoints.replies import Again, Emit, Refusal, Reply, Request
 from vantage.endpoints.retry import retry_after
 from vantage.endpoints.settings import EndpointSettings
@@ -30,17 +28,6 @@ _HINTS = {
     403: "; may the key in the environment variable {key_env!r} use this model?{unsent}",
     404: "; does the URL end as the server's API does, mostly in /v1, and does it serve this model?",
 }
-
-
-@dataclass(frozen=True)
-class _Link:
-    """Connections to a server, which belong to a loop."""
-
-    loop: asyncio.AbstractEventLoop
-    client: openai.AsyncOpenAI
-    http: httpx2.AsyncClient
-    url: httpx2.URL
-    headers: Mapping[str, str] = field(repr=False)
 
 
 class ServerEndpoint(Endpoint):
@@ -58,7 +45,7 @@ class ServerEndpoint(Endpoint):
             raise ConfigError("a server needs its url, such as http://127.0.0.1:8000/v1")
         super().__init__(settings.model or settings.url, settings)
         self._model = settings.model
-        self._link: _Link | None = None
+        self._link: tuple[asyncio.AbstractEventLoop, Connection] | None = None
         self._key()
 
     async def models(self) -> list[str]:
@@ -111,7 +98,7 @@ class ServerEndpoint(Endpoint):
                 reply = await (self._whole(body) if emit is None else self._pieces(body, emit))
         except TimeoutError:
             raise Again(f"no reply in {self.settings.timeout:g} seconds", charged=True) from None
-        except _LIBRARY as error:
+        except FAULTS as error:
             raise self._trouble(error) from None
         except EndpointError as error:
             raise self._named(error) from None
@@ -139,22 +126,13 @@ class ServerEndpoint(Endpoint):
         return json.dumps(body | settings.extra).encode("ascii")
 
     async def _whole(self, body: bytes) -> Reply:
-        # Straight over the client's connections: its own way of a request takes as much time as all else together.
-        link = self._connection()
-        response = await link.http.send(httpx2.Request("POST", link.url, headers=link.headers, content=body))
-        if response.status_code >= 300:
-            raise self._status(response)
-        return answers.read(answers.decode(response.content, response.headers.get("content-type", "")))
+        answer = await self._connection().post(_CHAT, body)
+        if answer.status >= 300:
+            raise self._status(answer)
+        return answers.read(answers.decode(answer.body, answer.kind))
 
     async def _pieces(self, body: bytes, emit: Emit) -> Reply:
-        stream = await self._connection().client.post(
-            "/chat/completions",
-            content=body,
-            options={"headers": _JSON},
-            cast_to=object,
-            stream=True,
-            stream_cls=openai.AsyncStream[object],
-        )
+        stream = await self._connection().stream(_CHAT, body)
         text: list[str] = []
         refused: list[str] = []
         seen: dict[str, Any] = {}
@@ -184,15 +162,18 @@ class ServerEndpoint(Endpoint):
     async def _models(self) -> list[str]:
         try:
             async with asyncio.timeout(self.settings.timeout):
-                response = await self._connection().client.get("/models", cast_to=httpx2.Response)
-            found = answers.decode(response.content, response.headers.get("content-type", ""))
+                answer = await self._connection().get("models")
+            if answer.status >= 300:
+                raise self._status(answer)
+            found = answers.decode(answer.body, answer.kind)
         except TimeoutError:
             raise EndpointError(
                 f"{self.settings.url}: no list of models in {self.settings.timeout:g} seconds"
             ) from None
-        except _LIBRARY as error:
-            trouble = self._trouble(error)
-            raise EndpointError(f"{self.settings.url}: {trouble}") if isinstance(trouble, Again) else trouble from None
+        except Again as trouble:
+            raise EndpointError(f"{self.settings.url}: {trouble}") from None
+        except FAULTS as error:
+            raise EndpointError(f"{self.settings.url}: {self._trouble(error)}") from None
         except EndpointError as error:
             raise self._named(error) from None
         listed = found.get("data")
@@ -200,16 +181,16 @@ class ServerEndpoint(Endpoint):
             raise Refusal(f"{self.settings.url}: no list of models came, but {self._cleaned(answers.shape(found))}")
         return [str(entry["id"]) for entry in listed if isinstance(entry, dict) and "id" in entry]
 
-    def _status(self, response: httpx2.Response) -> Exception:
+    def _status(self, answer: Answer) -> Exception:
         """What a status other than success means."""
-        status = response.status_code
+        status = answer.status
         try:
-            said = answers.message(answers.decode(response.content, response.headers.get("content-type", "")))
+            said = answers.message(answers.decode(answer.body, answer.kind))
         except EndpointError as error:
             said = str(error)
         text = f"status {status}: {self._cleaned(said)}"
         if status in _AGAIN or status >= 500:
-            return Again(text, retry_after(response.headers.get("retry-after")))
+            return Again(text, retry_after(answer.retry_after))
         unsent = "" if self.settings.sends_key else " It is not sent over plain http unless key_env names it."
         hint = _HINTS.get(status, "").format(key_env=self.settings.key_env, unsent=unsent)
         return Refusal(f"{self.name}: {text}{hint}")
@@ -217,7 +198,9 @@ class ServerEndpoint(Endpoint):
     def _trouble(self, error: Exception) -> Exception:
         """What a failed request means; never shows the request itself, whose headers hold the key."""
         if isinstance(error, openai.APIStatusError):
-            return self._status(error.response)
+            came = error.response
+            kind, wait = came.headers.get("content-type", ""), came.headers.get("retry-after")
+            return self._status(Answer(came.status_code, came.content, kind, wait))
         if not isinstance(error, openai.OpenAIError) or isinstance(error, openai.APIConnectionError):
             cause: BaseException = error
             while cause.__cause__ is not None:
@@ -247,55 +230,23 @@ class ServerEndpoint(Endpoint):
             raise ConfigError(f"the key in {self.settings.key_env} has characters that no header can hold")
         return key or None
 
-    def _connection(self) -> _Link:
-        here = asyncio.get_running_loop()
-        if self._link is None or self._link.loop is not here:
-            settings = self.settings
-            limits = httpx2.Limits(
-                max_connections=settings.concurrency + 4, max_keepalive_connections=settings.concurrency
-            )
-            # A proxy of the environment cannot reach a server on this machine; a redirect may lead anywhere.
-            http = openai.DefaultAioHttpClient(
-                trust_env=not settings.loopback,
-                follow_redirects=False,
-                limits=limits,
-                timeout=None,
-                # Reading all certificates takes a tenth of a second, and plain http on this machine needs none.
-                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if _plain(settings) else True,
-            )
-            client = openai.AsyncOpenAI(
-                base_url=settings.url,
-                # The client insists on one, and servers without keys do not look at it.
-                api_key=(self._key() if settings.sends_key else None) or "none",
-                max_retries=0,
-                timeout=settings.timeout,
-                http_client=http,
-            )
-            own = {**client.default_headers, **client.auth_headers, **_JSON}
-            headers = {name: value for name, value in own.items() if isinstance(value, str)}
-            self._link = _Link(here, client, http, httpx2.URL(f"{settings.url}/chat/completions"), headers)
+    def _connection(self) -> Connection:
+        here = self._here().loop
+        if self._link is None or self._link[0] is not here:
+            link = Connection(self.settings, self._key())
+            self._link = (here, link)
             # An endpoint that nobody holds any more lets go of its connections.
-            weakref.finalize(self, _drop, here, client).atexit = False
-        return self._link
+            weakref.finalize(self, loop.later, here, link.close).atexit = False
+        return self._link[1]
 
     async def _close(self) -> None:
         await super()._close()
-        if self._link is not None and self._link.loop is asyncio.get_running_loop():
-            await self._link.client.close()
+        if self._link is not None and self._link[0] is asyncio.get_running_loop():
+            await self._link[1].close()
         self._link = None
 
 
-_LIBRARY = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, aiohttp.ClientError)
-_JSON = {"Content-Type": "application/json"}
-
-
-def _plain(settings: EndpointSettings) -> bool:
-    return settings.loopback and str(settings.url).startswith("http://")
-
-
-def _drop(here: asyncio.AbstractEventLoop, client: openai.AsyncOpenAI) -> None:
-    if here is loop.running() and not here.is_closed():
-        asyncio.run_coroutine_threadsafe(client.close(), here)
+_CHAT = "chat/completions"
 
 
 def _some(names: list[str]) -> str:

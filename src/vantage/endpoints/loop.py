@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 _lock = threading.Lock()
 _current: tuple[int, asyncio.AbstractEventLoop] | None = None
+_waited_for: set[Future[None]] = set()
+_LAST_SECONDS = 5.0
 
 
 def shared() -> asyncio.AbstractEventLoop:
@@ -41,6 +43,7 @@ def running() -> asyncio.AbstractEventLoop | None:
 def _fresh_lock() -> None:
     global _lock
     _lock = threading.Lock()  # another thread may have held it when the process was forked
+    _waited_for.clear()
 
 
 os.register_at_fork(after_in_child=_fresh_lock)
@@ -70,6 +73,19 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
     except BaseException:
         future.cancel()  # no effect where it is done; an interrupted caller stops what it asked for
         raise
+
+
+def later(of: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run it on the shared loop some time before the process ends, where that still is the loop ``of``."""
+    if of is running():
+        future = asyncio.run_coroutine_threadsafe(work(), of)
+        _waited_for.add(future)
+        future.add_done_callback(_waited_for.discard)
+
+
+def finish() -> None:
+    """Wait for what was left for later, at the end of the process."""
+    wait(_waited_for.copy(), _LAST_SECONDS)
 
 
 async def stream(work: Callable[[Callable[[str], None]], Coroutine[Any, Any, Any]]) -> AsyncIterator[str]:
