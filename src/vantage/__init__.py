@@ -16,15 +16,19 @@ from vantage.samples import PromptStyle, Sample
 if TYPE_CHECKING:
     from vantage.datasets import load as load_dataset
     from vantage.engines.trl import VantageTrainer
-    from vantage.methods import Dapo, Grpo, Mars, Racro
+    from vantage.methods import Dapo, Ekipl, Grpo, Imitation, Mars, MarsTransfer, Racro, Ratio
     from vantage.rewards.contract import check_reward
     from vantage.rewards.function import reward_function
 
 _LAZY = {
     "Dapo": ("vantage.methods", "Dapo"),
+    "Ekipl": ("vantage.methods", "Ekipl"),
     "Grpo": ("vantage.methods", "Grpo"),
+    "Imitation": ("vantage.methods", "Imitation"),
     "Mars": ("vantage.methods", "Mars"),
+    "MarsTransfer": ("vantage.methods", "MarsTransfer"),
     "Racro": ("vantage.methods", "Racro"),
+    "Ratio": ("vantage.methods", "Ratio"),
     "VantageTrainer": ("vantage.engines.trl", "VantageTrainer"),
     "check_reward": ("vantage.rewards.contract", "check_reward"),
     "load_dataset": ("vantage.datasets", "load"),
@@ -33,13 +37,17 @@ _LAZY = {
 
 __all__ = [
     "Dapo",
+    "Ekipl",
     "Group",
     "Grpo",
+    "Imitation",
     "Mars",
+    "MarsTransfer",
     "Member",
     "Origin",
     "PromptStyle",
     "Racro",
+    "Ratio",
     "Sample",
     "Source",
     "VantageError",

@@ -8,13 +8,35 @@ from pydantic import Field
 
 from vantage.methods.base import Decision, Method, Rewards, Speaker
 from vantage.methods.dapo import Dapo
+from vantage.methods.ekipl import Ekipl
 from vantage.methods.grpo import Grpo
+from vantage.methods.imitate import Imitation
 from vantage.methods.mars import Mars
 from vantage.methods.racro import Racro
+from vantage.methods.ratio import Ratio
+from vantage.methods.transfer import MarsTransfer
 
-AnyMethod = Annotated[Grpo | Dapo | Mars | Racro, Field(discriminator="name")]
+AnyMethod = Annotated[
+    Grpo | Dapo | Mars | Racro | Ekipl | Imitation | MarsTransfer,
+    Field(discriminator="name"),
+]
 """Every method by its name, for recipes."""
 
-METHODS: tuple[type[Method], ...] = (Grpo, Dapo, Mars, Racro)
+METHODS: tuple[type[Method], ...] = (Grpo, Dapo, Mars, Racro, Ekipl, Imitation, MarsTransfer)
 
-__all__ = ["METHODS", "AnyMethod", "Dapo", "Decision", "Grpo", "Mars", "Method", "Racro", "Rewards", "Speaker"]
+__all__ = [
+    "METHODS",
+    "AnyMethod",
+    "Dapo",
+    "Decision",
+    "Ekipl",
+    "Grpo",
+    "Imitation",
+    "Mars",
+    "MarsTransfer",
+    "Method",
+    "Racro",
+    "Ratio",
+    "Rewards",
+    "Speaker",
+]

@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,7 +22,12 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from vantage.errors import ConfigError
-from vantage.groups import Origin
+from vantage.groups import Kind, Origin
+from vantage.methods.ratio import Ratio
+
+Placed = Literal["anchor", "truth", "relabelled"]
+"""Whose text stands in a row in which an anchor is trained on: its own, one written from the truth, or a fused
+rollout's with its answer replaced by the right one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +45,58 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
-    """The rewards of P groups, split by kind of origin; NaN where a member is missing or unscored."""
+    """The rewards of P groups, split by kind of origin; NaN where a member is missing or unscored.
+
+    ``correct`` says of all members whether they are right: 1 or 0, NaN where unknown; ``None`` where nobody looked.
+    """
 
     fused: Float[Tensor, "P G"]
     mono: Float[Tensor, "P S"]
     guest: Float[Tensor, "P E"]
+    correct: Float[Tensor, "P N"] | None = None
 
     @classmethod
-    def of(cls, fused: Tensor, mono: Tensor | None = None, guest: Tensor | None = None) -> Rewards:
+    def of(
+        cls, fused: Tensor, mono: Tensor | None = None, guest: Tensor | None = None, correct: Tensor | None = None
+    ) -> Rewards:
         """Fill absent kinds with zero columns.
 
         Raises:
-            ConfigError: the parts disagree on the number of problems.
+            ConfigError: the parts disagree on the number of problems, or ``correct`` is not of all members.
         """
         empty = fused.new_zeros(fused.shape[0], 0)
         parts = (fused, empty if mono is None else mono, empty if guest is None else guest)
         if any(part.ndim != 2 or part.shape[0] != fused.shape[0] for part in parts):
             shapes = ", ".join(str(tuple(part.shape)) for part in parts)
             raise ConfigError(f"fused, mono and guest rewards are (P, G), (P, S), (P, E) of one P; got {shapes}")
-        return cls(*parts)
+        members = (fused.shape[0], sum(part.shape[1] for part in parts))
+        if correct is not None and tuple(correct.shape) != members:
+            raise ConfigError(f"correct is (P, N) of all members, {members}; got {tuple(correct.shape)}")
+        return cls(*parts, correct)
 
     def members(self) -> Float[Tensor, "P N"]:
         """All members in column order fused, mono, guest."""
         return torch.cat([self.fused, self.mono, self.guest], dim=1)
+
+    def columns(self, kind: Kind) -> slice:
+        """Where the members of a kind stand among all."""
+        start = 0
+        for name, part in (("fused", self.fused), ("mono", self.mono), ("guest", self.guest)):
+            if name == kind:
+                return slice(start, start + part.shape[1])
+            start += part.shape[1]
+        raise ConfigError(f"members are 'fused', 'mono' or 'guest', not {kind!r}")
+
+    def right(self, kind: Kind) -> Bool[Tensor, "P K"]:
+        """Which members of a kind are scored and right.
+
+        Raises:
+            ConfigError: nobody looked.
+        """
+        if self.correct is None:
+            raise ConfigError("the method asks which answers are right, but only rewards were given; pass correct too")
+        at = self.columns(kind)
+        return (self.correct[:, at] == 1) & ~self.members()[:, at].isnan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +129,7 @@ class Method(BaseModel, ABC):
 
     @abstractmethod
     def decide(self, rewards: Rewards, seed: int) -> Decision:
-        """Advantages of all members, and which of them are trained on: exactly G of every group.
+        """Advantages of all members, and which of them are trained on: at most as many as a group has room for.
 
         Args:
             rewards: of all groups of the step, from every process.
@@ -109,6 +144,33 @@ class Method(BaseModel, ABC):
             limit: the most tokens a completion can have.
         """
         return None
+
+    def fused_rollouts(self, room: int, anchors: int) -> int:
+        """How many fused rollouts are spoken where the update has room for so many members of a group.
+
+        Args:
+            room: at most this many members of a group are trained on (``num_generations``).
+            anchors: columns of single-source answers.
+
+        Raises:
+            ConfigError: the room is too small.
+        """
+        return room
+
+    @property
+    def wants_guests(self) -> bool:
+        """Whether the method has a use for completions of other models."""
+        return False
+
+    @property
+    def off_policy(self) -> Ratio | None:
+        """The weight of tokens of trained members that are not ``fused``; ``None`` where there are no such members."""
+        return None
+
+    @property
+    def anchor_text(self) -> Placed:
+        """Whose text stands in the row of an anchor that is trained on."""
+        return "anchor"
 
     @property
     def generation_batches(self) -> int:

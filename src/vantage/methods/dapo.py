@@ -23,8 +23,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from vantage.errors import ConfigError
-from vantage.methods.base import Decision, Method, Rewards
-from vantage.methods.grpo import Baseline, Scale, advantages, fused_only
+from vantage.methods.grpo import Grpo
 
 
 def overlong_penalty(
@@ -46,16 +45,10 @@ def overlong_penalty(
     return penalty * ((limit - buffer - lengths.float()) / buffer).clamp(-1.0, 0.0)
 
 
-class Dapo(Method):
-    """Settings of DAPO."""
+class Dapo(Grpo):
+    """Settings of DAPO: those of GRPO and its own. Groups without signal are the engine's to replace."""
 
-    name: Literal["dapo"] = "dapo"
-    scale: Scale = "group"
-    """As for GRPO."""
-    baseline: Baseline = "mean"
-    """As for GRPO."""
-    eps: float = Field(default=1e-4, gt=0)
-    """Added to the std."""
+    name: Literal["dapo"] = "dapo"  # type: ignore[assignment]  # a method of its own name
     epsilon_high: float = Field(default=0.28, gt=0)
     """Upper clip range of the ratio; the lower one is the trainer's ``epsilon`` (0.2 in the paper)."""
     max_generation_batches: int = Field(default=10, ge=1)
@@ -71,10 +64,6 @@ class Dapo(Method):
         if value is not None and value >= 1 and value != int(value):
             raise ValueError(f"{value} is neither a whole number of tokens nor a fraction below 1")
         return value
-
-    def decide(self, rewards: Rewards, seed: int) -> Decision:
-        """GRPO's decision; groups without signal are the engine's to replace."""
-        return fused_only(rewards, advantages(rewards.fused, scale=self.scale, baseline=self.baseline, eps=self.eps))
 
     def length_penalty(self, lengths: Int[Tensor, "P N"], limit: int) -> Float[Tensor, "P N"] | None:
         """Soft overlong punishment of every member, anchors too."""
@@ -100,8 +89,3 @@ class Dapo(Method):
     def token_level(self) -> bool:
         """Section 3.3."""
         return True
-
-    @property
-    def scaling(self) -> str:
-        """The setting ``scale``."""
-        return self.scale

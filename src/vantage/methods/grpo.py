@@ -34,6 +34,7 @@ def advantages(
     pool: object | None = None,
     weights: object | None = None,
     *,
+    own: float = 1.0,
     scale: Scale = "group",
     baseline: Baseline = "mean",
     eps: float = 1e-4,
@@ -44,6 +45,7 @@ def advantages(
         rewards: (P, G), the members to be trained on; NaN is unscored: advantage 0, in no statistic.
         pool: (P, N), the members that normalise, ``rewards`` among them; ``rewards`` alone by default.
         weights: (P, N), how often each member of the pool counts; 1 by default.
+        own: how often each of ``rewards`` counts in the pool itself, which ``leave_one_out`` leaves out.
         scale: divide by the weighted std of the ``group``, of the ``batch``, or by nothing (``none``).
         baseline: subtract the ``mean`` of the pool, or for each member that of the others (``leave_one_out``).
         eps: added to the std.
@@ -69,8 +71,8 @@ def advantages(
     if baseline == "mean":
         centred = r - mean
     elif baseline == "leave_one_out":
-        # the mean of the others: (sum_j w_j x_j - r_i) / (sum_j w_j - 1)
-        centred = r - ((w * x).sum(1, keepdim=True) - r) / (total - 1)
+        # the mean of the others: (sum_j w_j x_j - w_i r_i) / (sum_j w_j - w_i)
+        centred = r - ((w * x).sum(1, keepdim=True) - own * r) / (total - own)
     else:
         raise ConfigError(f"baseline must be 'mean' or 'leave_one_out', got {baseline!r}")
 
@@ -105,9 +107,15 @@ class Grpo(Method):
     eps: float = Field(default=1e-4, gt=0)
     """Added to the std."""
 
+    def normalise(
+        self, values: Float[Tensor, "P K"], pool: Float[Tensor, "P N"], anchors: Float[Tensor, "P S"], seed: int
+    ) -> Float[Tensor, "P K"]:
+        """Advantages of members with these rewards, normalised over ``pool``; anchors take no part."""
+        return advantages(values, pool, scale=self.scale, baseline=self.baseline, eps=self.eps)
+
     def decide(self, rewards: Rewards, seed: int) -> Decision:
         """All fused rollouts train and normalise."""
-        return fused_only(rewards, advantages(rewards.fused, scale=self.scale, baseline=self.baseline, eps=self.eps))
+        return fused_only(rewards, self.normalise(rewards.fused, rewards.fused, rewards.mono, seed))
 
     @property
     def scaling(self) -> str:

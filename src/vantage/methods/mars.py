@@ -22,20 +22,21 @@ Deviations from the paper:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field, field_validator
 from torch import Tensor
 
 from vantage.errors import ConfigError
 from vantage.groups import mono
 from vantage.methods import grpo
-from vantage.methods.base import Decision, Method, Rewards, Speaker, as_rewards, result_dtype
+from vantage.methods.base import Decision, Rewards, Speaker, as_rewards, result_dtype
 from vantage.methods.dapo import Dapo
 from vantage.methods.grpo import Baseline, Grpo, Scale
+from vantage.methods.over import Over
 from vantage.methods.racro import Racro
 
 
@@ -44,6 +45,8 @@ def advantages(
     anchors: object,
     eps: float = 1e-6,
     *,
+    pool: object | None = None,
+    own: float = 1.0,
     weight: float = 1.0,
     scale: Scale = "group",
     baseline: Baseline = "mean",
@@ -54,6 +57,8 @@ def advantages(
         rewards: (P, G), of the fused rollouts; NaN is unscored.
         anchors: (P, S), of the single-source answers; NaN where a problem lacks that source.
         eps: added to the std.
+        pool: (P, N), the members that normalise beside the anchors; ``rewards`` by default.
+        own: as for GRPO.
         weight: how often an anchor counts against a rollout; 1 is the paper's, 0 is GRPO.
         scale: as for GRPO.
         baseline: as for GRPO.
@@ -65,12 +70,14 @@ def advantages(
         ConfigError: shapes that do not fit, infinite rewards, a negative weight.
     """
     r, a = as_rewards(rewards, "rewards"), as_rewards(anchors, "anchors")
+    x = r if pool is None else as_rewards(pool, "pool")
     if a.shape[0] != r.shape[0]:
         raise ConfigError(f"rewards {tuple(r.shape)} and anchors {tuple(a.shape)} must have a row for every problem")
     if weight < 0:
         raise ConfigError(f"the weight of anchors cannot be negative, got {weight}")
-    weights = torch.cat([torch.ones_like(r), torch.full_like(a, weight)], dim=1)
-    result = grpo.advantages(r, torch.cat([r, a], dim=1), weights, scale=scale, baseline=baseline, eps=eps)
+    weights = torch.cat([torch.ones_like(x), torch.full_like(a, weight)], dim=1)
+    everyone = torch.cat([x, a], dim=1)
+    result = grpo.advantages(r, everyone, weights, own=own, scale=scale, baseline=baseline, eps=eps)
     return result.to(result_dtype(rewards))
 
 
@@ -86,6 +93,14 @@ def source_gains(rewards: object, anchors: object) -> Float[Tensor, "P S"]:
     return gains.to(result_dtype(rewards))
 
 
+def alike(patterns: Bool[Tensor, "P S"], seed: int) -> Iterator[Int[Tensor, " A"]]:
+    """The problems with the same pattern, in a random order, one pattern after another."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(patterns.shape[0], generator=generator).to(patterns.device)
+    for pattern in patterns.unique(dim=0):
+        yield order[(patterns[order] == pattern).all(1)]
+
+
 def shuffle(anchors: Float[Tensor, "P S"], seed: int) -> Float[Tensor, "P S"]:
     """Give each problem the anchors of another one: a cyclic shift of a random order, so none keeps its own.
 
@@ -97,17 +112,14 @@ def shuffle(anchors: Float[Tensor, "P S"], seed: int) -> Float[Tensor, "P S"]:
     problems = anchors.shape[0]
     if problems < 2:
         raise ConfigError(f"method.shuffled needs at least two problems in a generation batch, got {problems}")
-    order = torch.randperm(problems, generator=torch.Generator().manual_seed(seed)).to(anchors.device)
     shuffled = torch.full_like(anchors, torch.nan)
-    present = ~anchors.isnan()
-    for pattern in present.unique(dim=0):
-        alike = order[(present[order] == pattern).all(1)]
-        if len(alike) > 1:
-            shuffled[alike] = anchors[alike.roll(1)]
+    for partners in alike(~anchors.isnan(), seed):
+        if len(partners) > 1:
+            shuffled[partners] = anchors[partners.roll(1)]
     return shuffled
 
 
-class Mars(Method):
+class Mars(Over):
     """Settings of MARS."""
 
     name: Literal["mars"] = "mars"
@@ -151,39 +163,21 @@ class Mars(Method):
             )
         return tuple(Speaker(mono(name), greedy=self.anchors == "greedy") for name in chosen)
 
+    def normalise(
+        self,
+        values: Float[Tensor, "P K"],
+        pool: Float[Tensor, "P N"],
+        anchors: Float[Tensor, "P S"],
+        seed: int,
+        own: float = 1.0,
+    ) -> Float[Tensor, "P K"]:
+        """Advantages of members with these rewards, each ``own`` times among pool and anchors, which normalise."""
+        anchors = shuffle(anchors, seed) if self.shuffled else anchors
+        scale, baseline = self.base.scale, self.base.baseline
+        return advantages(
+            values, anchors, self.eps, pool=pool, own=own, weight=self.weight, scale=scale, baseline=baseline
+        )
+
     def decide(self, rewards: Rewards, seed: int) -> Decision:
         """Fused rollouts train; fused rollouts and anchors normalise."""
-        anchors = shuffle(rewards.mono, seed) if self.shuffled else rewards.mono
-        fused = advantages(
-            rewards.fused,
-            anchors,
-            self.eps,
-            weight=self.weight,
-            scale=self.base.scale,
-            baseline=self.base.baseline,
-        )
-        return grpo.fused_only(rewards, fused)
-
-    def length_penalty(self, lengths: Int[Tensor, "P N"], limit: int) -> Float[Tensor, "P N"] | None:
-        """The base's."""
-        return self.base.length_penalty(lengths, limit)
-
-    @property
-    def generation_batches(self) -> int:
-        """The base's."""
-        return self.base.generation_batches
-
-    @property
-    def clip_high(self) -> float | None:
-        """The base's."""
-        return self.base.clip_high
-
-    @property
-    def token_level(self) -> bool:
-        """The base's."""
-        return self.base.token_level
-
-    @property
-    def scaling(self) -> str | None:
-        """The base's."""
-        return self.base.scaling
+        return grpo.fused_only(rewards, self.normalise(rewards.fused, rewards.fused, rewards.mono, seed))
