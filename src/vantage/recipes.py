@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 from vantage.captions.settings import ReasonerSettings
 from vantage.datasets import DataSpec, names
 from vantage.errors import ConfigError
+from vantage.guests.settings import GuestsSettings
 from vantage.methods import AnyMethod
 from vantage.samples import PromptStyle
 
@@ -107,6 +108,18 @@ class Evaluation(_Section):
     """Prompts generated at once."""
     max_new_tokens: int | None = Field(default=None, ge=1)
     """Longest answer; the trainer's ``max_completion_length`` by default."""
+    k: int = Field(default=0, ge=0)
+    """Draw so many answers to each question too, for pass@k and majorities; 0 draws none."""
+    questions: int | None = Field(default=None, ge=1)
+    """Draw answers to so many of the test samples only, the first ones."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of these draws."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Probability of the likeliest tokens that they are drawn from."""
+    top_k: int = Field(default=0, ge=0)
+    """How many of the likeliest tokens they are drawn from; 0 is all."""
+    seed: int = Field(default=0, ge=0)
+    """Of these draws; apart from the run's, so that runs of other seeds are measured by the same chance."""
 
 
 class Recipe(_Section):
@@ -127,6 +140,8 @@ class Recipe(_Section):
     prompt: Prompt = Prompt()
     reasoner: ReasonerSettings | None = None
     """Scores what the policy writes by the answers that this model gives from it (RACRO)."""
+    guests: GuestsSettings | None = None
+    """Models beside the policy, whose answers join every group (Vision-EKIPL)."""
     evaluation: Evaluation = Evaluation()
     trainer: dict[str, Any] = {}
     """Settings of ``trl.GRPOConfig``."""
@@ -370,10 +385,15 @@ def _siblings(location: tuple[Any, ...]) -> list[str]:
         model = models[-1]
         if part in methods:
             models.append(methods[part])
-        elif part in getattr(model, "model_fields", {}):
-            annotation = model.model_fields[part].annotation
+        elif part in (fields := _fields(model)):
+            annotation = fields[part].annotation
             options = [annotation, *getattr(annotation, "__args__", ())]
             found = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
             if found:
                 models.append(found[0])
-    return list(getattr(models[-1], "model_fields", {}))
+    return list(_fields(models[-1]))
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    """Fields of a section, by the names that recipes write."""
+    return {field.alias or name: field for name, field in getattr(model, "model_fields", {}).items()}

@@ -6,7 +6,8 @@ metrics.jsonl    a line a step
 rollouts.jsonl   a line a group: every member with origin, text, reward parts, advantage, picture references
 checkpoints/     checkpoint-<step>/, and model/ once the run is done
 before.json, after.json          evaluations, and each answer in before.jsonl, after.jsonl
-curves.png, summary.json
+passk_before.json, passk_after.json   the same of answers that were drawn, where the recipe asks for them
+curves.png, passk.png, guests.png, summary.json
 """
 
 from __future__ import annotations
@@ -75,6 +76,24 @@ class Run:
     def answers(self, moment: str) -> Path:
         """Each answer of that evaluation."""
         return self.folder / f"{moment}.jsonl"
+
+    def passk(self, moment: str) -> Path:
+        """The evaluation of sampled answers at that moment, of a recipe that asks for it."""
+        return self.folder / f"passk_{moment}.json"
+
+    def passk_answers(self, moment: str) -> Path:
+        """Each answer of that evaluation."""
+        return self.folder / f"passk_{moment}.jsonl"
+
+    @property
+    def passk_curves(self) -> Path:
+        """Both evaluations of sampled answers as a picture."""
+        return self.folder / "passk.png"
+
+    @property
+    def guests(self) -> Path:
+        """Share and reward of guests as a picture, of a run with guests."""
+        return self.folder / "guests.png"
 
 
 def start(name: str, recipe: Recipe, root: Path = RUNS) -> Run:

@@ -1,15 +1,15 @@
-"""``vantage eval``: how good a model is, alone or with reasoners that answer from its captions."""
+"""``vantage eval``: how good a model is, in one try or several, or with reasoners that answer from its captions."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from vantage.cli import reasoning
 from vantage.cli.common import err, out, quiet, writable
-from vantage.cli.reasoning import REASONER, Parts, ReasonerTokens, Temperature, TrustRemoteCode
+from vantage.cli.reasoning import REASONER, Parts, ReasonerTokens, TrustRemoteCode
 from vantage.errors import ConfigError
 
 
@@ -39,8 +39,18 @@ def evaluate(
         int | None,
         typer.Option(min=0, metavar="N", help="Captions tried as a constant one, the baseline; 32 at most by default."),
     ] = None,
-    temperature: Temperature = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0, help="Of the reasoner (0.6, and 0 for embedded ones), or of drawn answers (1)."),
+    ] = None,
     reasoner_tokens: ReasonerTokens = None,
+    k: Annotated[
+        int | None,
+        typer.Option("--k", min=1, metavar="N", help="Draw N answers to each question instead: pass@1..N, majority."),
+    ] = None,
+    top_p: Annotated[float | None, typer.Option(help="Probability of the tokens that are drawn from; 1.")] = None,
+    top_k: Annotated[int | None, typer.Option(min=0, help="How many tokens are drawn from; 0, all.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the drawn answers; 0.")] = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Measure a model: right answers from all sources together and from each alone."""
@@ -54,10 +64,11 @@ def evaluate(
     if recipe is not None and given:
         named = ", ".join(f"--{key.replace('_', '-')}" for key in given)
         raise ConfigError(f"--recipe brings the whole prompt, so {named} cannot be given beside it")
-    about = {"parts": parts, "constant-captions": constant_captions, "temperature": temperature}
-    for key, value in {**about, "reasoner-tokens": reasoner_tokens}.items():
+    about = {"parts": parts, "constant-captions": constant_captions, "reasoner-tokens": reasoner_tokens}
+    for key, value in about.items():
         if value is not None and not reasoner:
             raise ConfigError(f"--{key} is about reasoners, and no --reasoner is given")
+    drawing = _drawing(k, bool(reasoner), mono, temperature, {"top_p": top_p, "top_k": top_k, "seed": seed})
     parsed = None
     if recipe is not None:
         parsed = recipes.load(recipe)
@@ -75,6 +86,8 @@ def evaluate(
     from vantage.evaluation import table, write_rows
     from vantage.evaluation.comparison import CONSTANTS, compare, save
     from vantage.evaluation.comparison_table import comparison_table
+    from vantage.evaluation.passk_table import passk_table
+    from vantage.evaluation.sampling import sample_many
     from vantage.models import context_window, with_resized_size
     from vantage.progress import progress, stages
 
@@ -117,22 +130,48 @@ def evaluate(
                     progress=step,
                 )
         else:
-            with progress(err, "evaluate") as report:
-                result, rows = measure(
-                    pipeline.model,
-                    pipeline.processor,
-                    samples,
-                    style=style,
-                    mono=prompt.mono,
-                    max_new_tokens=max_new_tokens,
-                    batch_size=batch_size,
-                    model_name=model,
-                    data_name=data,
-                    progress=report,
-                )
+            alike: dict[str, Any] = {
+                "style": style,
+                "max_new_tokens": max_new_tokens,
+                "batch_size": batch_size,
+                "model_name": model,
+                "data_name": data,
+            }
+            with progress(err, "draw answers" if k else "evaluate") as report:
+                network, processor = pipeline.model, pipeline.processor
+                if k:
+                    drawn, rows = sample_many(network, processor, samples, k, **drawing, **alike, progress=report)
+                else:
+                    result, rows = measure(network, processor, samples, mono=prompt.mono, **alike, progress=report)
     # What took long is kept before anything can go wrong with showing it.
     if output is not None:
-        save(output, compared) if reasoners else result.save(output)
+        save(output, compared) if reasoners else (drawn if k else result).save(output)
     if answers is not None:
         write_rows(answers, rows)
-    out.print(comparison_table(compared) if reasoners else table(result))
+    out.print(comparison_table(compared) if reasoners else passk_table(drawn) if k else table(result))
+
+
+def _drawing(
+    k: int | None, reasoned: bool, mono: str | None, temperature: float | None, given: dict[str, Any]
+) -> dict[str, Any]:
+    """How answers are drawn, as far as the command line says it."""
+    given = {key: value for key, value in given.items() if value is not None}
+    if k is None:
+        if temperature is not None and not reasoned:
+            raise ConfigError("--temperature is about reasoners or drawn answers; give --reasoner or --k")
+        if given:
+            named = ", ".join(f"--{key.replace('_', '-')}" for key in given)
+            raise ConfigError(f"{named}: this is about drawn answers, and no --k is given")
+        return {}
+    if reasoned:
+        raise ConfigError("--k draws answers, and with --reasoner the model writes captions; give one of the two")
+    if mono is not None:
+        raise ConfigError("--mono is about single sources, and --k draws answers from all of them")
+    if temperature is not None:
+        given["temperature"] = temperature
+    if not given.get("temperature", 1.0) > 0 or not 0 < given.get("top_p", 1.0) <= 1:
+        raise ConfigError(
+            "with --k, --temperature is above 0 and --top-p above 0, at most 1; "
+            f"got {given.get('temperature', 1.0)} and {given.get('top_p', 1.0)}"
+        )
+    return given

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,6 +21,29 @@ class Record(BaseModel):
     """What a file keeps."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    kept_as: ClassVar[str] = "an evaluation"
+    """What an error calls the content of its file."""
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON, whole or not at all."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what ``save`` wrote.
+
+        Raises:
+            DataError: no such file, or it holds something else; names the file and the field.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_bytes())
+        except OSError as error:
+            raise DataError(f"{path}: cannot read {cls.kept_as} ({error.strerror})") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "the file"
+            raise DataError(f"{path}: not {cls.kept_as}; {field}: {first['msg']}") from error
 
 
 class Proportion(Record):
@@ -96,26 +119,6 @@ class Evaluation(Figures):
     """Wall time."""
     settings: dict[str, Any] = {}
     """What the figures depend on: the prompt, the view of a single source, the limit on length."""
-
-    def save(self, path: str | Path) -> None:
-        """Write JSON, whole or not at all."""
-        write_text(path, self.model_dump_json(indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: str | Path) -> Evaluation:
-        """Read what ``save`` wrote.
-
-        Raises:
-            DataError: no such file, or it holds no evaluation; names the file and the field.
-        """
-        try:
-            return cls.model_validate_json(Path(path).read_bytes())
-        except OSError as error:
-            raise DataError(f"{path}: cannot read an evaluation ({error.strerror})") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "the file"
-            raise DataError(f"{path}: not an evaluation; {field}: {first['msg']}") from error
 
 
 def figures(rows: Iterable[Mapping[str, Any]]) -> Figures:

@@ -12,8 +12,11 @@ from trl.models import unwrap_model_for_generation
 from vantage.captions import CaptionReward
 from vantage.endpoints import open_endpoint
 from vantage.engines.trl.trainer import VantageTrainer
+from vantage.errors import ConfigError
 from vantage.evaluation import Evaluation, comparison, evaluate, write_rows
+from vantage.evaluation.passk import summary
 from vantage.evaluation.results import figures
+from vantage.evaluation.sampling import sample_many
 from vantage.pipeline import Pipeline
 from vantage.progress import progress
 from vantage.recipes import Recipe
@@ -30,44 +33,92 @@ class Measure:
         trainer: whose model is measured.
         samples: on which; ``None`` where the recipe names no test data.
         console: where to show progress.
+
+    Raises:
+        ConfigError: drawn answers are asked for beside a reasoner.
     """
 
     def __init__(
         self, recipe: Recipe, run: Run, trainer: VantageTrainer, samples: Sequence[Sample] | None, console: Console
     ) -> None:
         self.recipe, self.run, self.trainer, self.samples, self.console = recipe, run, trainer, samples, console
+        if recipe.evaluation.k and recipe.reasoner is not None:
+            raise ConfigError(
+                f"evaluation.k: {recipe.evaluation.k} answers to a question are to be drawn, but with a reasoner the "
+                "model writes captions, which no verifier reads; set it to 0"
+            )
 
     def __call__(self, moment: str) -> Evaluation | None:
         """The evaluation of this moment, or ``None`` where the recipe names no test data.
 
-        With a reasoner it is that of the reasoner of training; those of all reasoners are kept beside it.
+        With a reasoner it is that of the reasoner of training; those of all reasoners are kept beside it. So is that
+        of drawn answers, where the recipe asks for them.
         """
         if self.samples is None:
             return None
         file, trainer = self.run.evaluation(moment), self.trainer
-        known = [file.exists() if trainer.accelerator.is_main_process else None]
-        if broadcast_object_list(known)[0]:
-            return Evaluation.load(file)
         accelerator = trainer.accelerator
+        known = [file.exists(), not self.recipe.evaluation.k or self.run.passk(moment).exists()]
+        answered, drawn = broadcast_object_list(known)  # as the main process sees it
+        if answered and drawn:
+            return Evaluation.load(file)
         if trainer.is_fsdp_enabled or _is_zero3(accelerator):
             self.console.print("weights are sharded: not measured here; measure the saved model with 'vantage eval'")
             return None
         trainer.model.to(accelerator.device)  # DeepSpeed would place it only when training starts
         with unwrap_model_for_generation(trainer.model_wrapped, accelerator) as model:
-            if self.recipe.reasoner is not None:
-                result, rows = self._reasoned(moment, model)
+            if answered:
+                result = Evaluation.load(file)
             else:
-                result, rows = self._answered(moment, model)
-        if accelerator.is_main_process:
-            write_rows(self.run.answers(moment), rows)
-            result.save(file)
+                result, rows = (self._reasoned if self.recipe.reasoner is not None else self._answered)(moment, model)
+                if accelerator.is_main_process:
+                    write_rows(self.run.answers(moment), rows)
+                    result.save(file)
+            if not drawn:
+                self._draw(moment, model)
         return result
+
+    def _share(self, samples: Sequence[Sample]) -> Sequence[Sample]:
+        """What this process answers."""
+        accelerator = self.trainer.accelerator
+        each = -(-len(samples) // accelerator.num_processes)
+        return samples[accelerator.process_index * each : (accelerator.process_index + 1) * each]
+
+    def _draw(self, moment: str, model: Any) -> None:
+        """Several answers to each question; what is drawn is the same in any number of processes."""
+        assert self.samples is not None  # noqa: S101  __call__ has checked it
+        accelerator, settings = self.trainer.accelerator, self.recipe.evaluation
+        asked = self.samples[: settings.questions]
+        mine = self._share(asked)
+        with progress(self.console, f"draw answers {moment}") as report:
+            result, rows = sample_many(
+                model,
+                self.trainer.processing_class,
+                mine or asked[:1],
+                settings.k,
+                style=self.recipe.style(),
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                top_k=settings.top_k,
+                seed=settings.seed,
+                max_new_tokens=self._longest,
+                batch_size=settings.batch_size,
+                model_name=self._called(moment),
+                data_name=str(self.recipe.data.test),
+                progress=report,
+            )
+        if accelerator.num_processes > 1:
+            rows = gather_object(rows if mine else [])
+            about = {name: getattr(result, name) for name in ("model", "data", "seconds", "settings")}
+            result = summary(rows, **about)
+        if accelerator.is_main_process:
+            write_rows(self.run.passk_answers(moment), rows)
+            result.save(self.run.passk(moment))
 
     def _answered(self, moment: str, model: Any) -> tuple[Evaluation, list[Any]]:
         assert self.samples is not None  # noqa: S101  __call__ has checked it
         accelerator = self.trainer.accelerator
-        each = -(-len(self.samples) // accelerator.num_processes)
-        mine = self.samples[accelerator.process_index * each : (accelerator.process_index + 1) * each]
+        mine = self._share(self.samples)
         with progress(self.console, f"evaluate {moment}") as report:
             result, rows = evaluate(
                 model,
