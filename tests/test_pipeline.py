@@ -14,7 +14,7 @@ from vantage.errors import ConfigError
 from vantage.evaluation import evaluate
 from vantage.generation import each
 from vantage.groups import FUSED, mono
-from vantage.pipeline import BOTH, Answer, Pipeline, open_reasoner
+from vantage.pipeline import ALONE, BOTH, Answer, Pipeline, open_reasoner
 from vantage.samples import PromptStyle
 
 PLAIN = Prompts(extractor="", caption="", tentative="", reasoner="C={caption} Q={question}",
@@ -149,6 +149,43 @@ def test_what_goes_wrong_in_a_stream_is_raised_or_told(model, processor, monkeyp
         list(pipeline(model, processor).stream(sample("a", "rgb")))
 
 
+def never(_) -> str:
+    raise AssertionError("no reasoner is asked")
+
+
+def test_a_model_alone_is_asked_for_its_answer_and_nobody_else(model, processor, monkeypatch):
+    script = Script(processor, "<answer> yes </answer>", "A1", "")
+    monkeypatch.setattr(model, "generate", script)
+    told = PLAIN.model_copy(update={"extractor": "dark", "tentative": "smoke", "tentative_system": "glass"})
+    asked = Pipeline(model, processor, FunctionEndpoint("never", never), prompts=told, batch_size=2)
+    steps = []
+    found = asked.answer(
+        [sample(name, "rgb") for name in "abc"], ALONE, progress=lambda done, total: steps.append((done, total))
+    )
+    assert [answer.tentative for answer in found] == ["<answer> yes </answer>", "A1", ""]
+    assert [answer.final for answer in found] == ["yes", None, None]
+    for answer in found:
+        assert (answer.caption, answer.reasoning, answer.reasoner, answer.error) == ("", None, "", "")
+        assert set(answer.finished) == set(answer.tokens) == set(answer.seconds) == {"tentative"}
+    assert steps == [(2, 3), (3, 3)], "one step an answer"
+    words = processor.tokenizer.decode(script.calls[0]["input_ids"][0])
+    assert "smoke" in words and "glass" in words and "dark" not in words
+
+
+def test_a_model_alone_says_the_same_streamed_in_a_batch_and_as_the_second_of_two_parts(model, processor):
+    samples = [sample(name, "rgb", "infrared") for name in ("a", "bb")]
+    asked = pipeline(model, processor, never, batch_size=3)
+    alone = asked.answer(samples, ALONE, origins=each)
+    assert [str(answer.origin) for answer in alone] == ["fused", "mono:rgb", "mono:infrared"] * 2
+    both = asked.describe(samples, BOTH, origins=each)
+    assert [answer.tentative for answer in alone] == [answer.tentative for answer in both]
+    for answer, item in zip(alone, [item for item in samples for _ in range(3)], strict=True):
+        *pieces, last = asked.stream(item, ALONE, origin=answer.origin)
+        assert {stage for stage, _ in pieces} == {"tentative"}
+        assert "".join(piece for _, piece in pieces).strip() == last.tentative == answer.tentative
+        assert (last.final, last.finished, last.tokens) == (answer.final, answer.finished, answer.tokens)
+
+
 @pytest.mark.parametrize(("settings", "message"), [({"batch_size": 0}, "not 0 and"), ({"max_new_tokens": 0}, "and 0")])
 def test_limits_below_one(model, processor, settings, message):
     with pytest.raises(ConfigError, match=message):
@@ -156,8 +193,11 @@ def test_limits_below_one(model, processor, settings, message):
 
 
 def test_parts_that_there_are_not(model, processor):
-    with pytest.raises(ConfigError, match="parts are"):
-        pipeline(model, processor).answer([sample("a", "rgb")], ["tentative"])
+    for parts in ([], ["tentative", "caption"], ["caption", "caption"], ["answer"]):
+        with pytest.raises(ConfigError, match="parts are"):
+            pipeline(model, processor).answer([sample("a", "rgb")], parts)
+        with pytest.raises(ConfigError, match="parts are"):
+            list(pipeline(model, processor).stream(sample("a", "rgb"), parts))
 
 
 def test_a_reasoner_is_sampled_as_in_the_paper_unless_told_otherwise():

@@ -226,7 +226,7 @@ class Pipeline:
         *,
         origin: Origin = FUSED,
         reasoner: Endpoint | None = None,
-    ) -> Iterator[tuple[Stage, str] | Answer]:
+    ) -> Generator[tuple[Stage, str] | Answer, None, None]:
         """One answer as it comes into being: pieces of text with their stage, and at the end the ``Answer``.
 
         Whoever leaves early stops the models.

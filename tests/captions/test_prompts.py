@@ -111,3 +111,12 @@ def test_the_extractor_describes_under_a_system_message_and_answers_without():
     assert messages[1]["content"][-1]["text"] == "What?\nDescribe."
     (tentative,) = Prompts().style("tentative").messages(row("2"))
     assert tentative["content"][-1]["text"].startswith("What?\n") and r"\boxed{}" in tentative["content"][-1]["text"]
+
+
+def test_a_system_message_of_its_own_for_the_tentative_answer():
+    told = Prompts(extractor="Describe.", tentative_system="Answer.", tentative="Now.")
+    system, user = told.style("tentative").messages(row("2"))
+    assert system == {"role": "system", "content": [{"type": "text", "text": "Answer."}]}
+    assert user["content"][-1]["text"] == "What?\nNow."
+    (system, _) = told.style("caption").messages(row("2"))
+    assert system["content"][0]["text"] == "Describe."

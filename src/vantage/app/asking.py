@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from vantage.app.ways import Way
 from vantage.errors import ConfigError, DataError, PictureError, VantageError
@@ -64,26 +67,28 @@ def ask(way: Way, sample: Sample, compare: bool) -> Iterator[list[Panel]]:
     panels = [Panel(origin) for origin in origins(sample, compare)]
     yield list(panels)
     for place, panel in enumerate(panels):
-        shown = 0.0
-        for grown in _one(way, sample, panel):
-            panels[place] = grown
-            if not grown.live or time.monotonic() - shown >= EVERY:
-                shown = time.monotonic()
-                yield list(panels)
+        for panels[place] in _one(way, sample, panel):
+            yield list(panels)
 
 
 def _one(way: Way, sample: Sample, panel: Panel) -> Iterator[Panel]:
     panel = replace(panel, live=True)
     yield panel
+    pieces: dict[Stage, list[str]] = {}
+    shown = 0.0
     try:
-        for item in way.pipeline.stream(sample, way.parts, origin=panel.origin, reasoner=way.answering):
-            if isinstance(item, Answer):
-                boxes, note = found_boxes(item.final or "", way, sample)
-                panel = replace(panel, answer=item, boxes=boxes, note=note, error=item.error, live=False)
-            else:
-                stage, piece = item
-                panel = replace(panel, said={**panel.said, stage: panel.said.get(stage, "") + piece})
-            yield panel
+        with closing(way.pipeline.stream(sample, way.parts, origin=panel.origin, reasoner=way.answering)) as stream:
+            for item in stream:
+                if not isinstance(item, Answer):
+                    pieces.setdefault(item[0], []).append(item[1])
+                    if time.monotonic() - shown < EVERY:
+                        continue
+                    shown = time.monotonic()
+                panel = replace(panel, said={stage: "".join(parts) for stage, parts in pieces.items()})
+                if isinstance(item, Answer):
+                    boxes, note = found_boxes(item, way, sample)
+                    panel = replace(panel, answer=item, boxes=boxes, note=note, error=item.error, live=False)
+                yield panel
     except VantageError as error:
         yield replace(panel, error=str(error), live=False)
     except Exception as error:
@@ -93,36 +98,52 @@ def _one(way: Way, sample: Sample, panel: Panel) -> Iterator[Panel]:
 
 
 def with_frame(way: Way, sample: Sample) -> Sample:
-    """The sample with the frame of the boxes that this model writes, where that is known and the sample has none."""
-    if way.frame and "frame" not in sample.metadata:
-        sample = replace(sample, metadata={**sample.metadata, "frame": way.frame})
+    """The sample with the frame of the boxes that this model writes, where that is known; a truth keeps its own."""
+    if way.frame:
+        own = {"truth_frame": sample.metadata["frame"]} if "frame" in sample.metadata else {}
+        sample = replace(sample, metadata={**own, **sample.metadata, "frame": way.frame})
     return measure_resized(sample, way.pipeline.processor)
 
 
-def found_boxes(answer: str, way: Way, sample: Sample) -> tuple[tuple[Box, ...], str]:
-    """Boxes of an answer as shares of the picture, and what a reader must know of them."""
-    plain = extract.plain_box(answer)
-    found = [plain] if plain is not None else extract.answer_boxes(answer) or []
-    usable = [box for box in found if all(abs(edge) < 1e9 for edge in box)]  # not those that hold no four numbers
-    if not usable:
+def found_boxes(answer: Answer, way: Way, sample: Sample) -> tuple[tuple[Box, ...], str]:
+    """Boxes of an answer as shares of the picture, and what a reader must know of them.
+
+    They are those of the final answer, or of the whole reply where it states none.
+    """
+    reply = answer.tentative if answer.reasoning is None else answer.reasoning
+    text = answer.final if answer.final is not None else extract.after_thought(reply or "").strip()
+    plain = extract.plain_box(text)
+    found = [plain] if plain is not None else extract.answer_boxes(text) or []
+    if not found:
         return (), ""
     try:
-        width, height = span_of(with_frame(way, sample), frame_of(with_frame(way, sample)))
-    except (DataError, ConfigError, PictureError):
-        return (), "The answer has boxes, but not the frame of their coordinates; name it with --frame to see them."
-    inside = [_share(box, width, height) for box in usable[:MOST_BOXES]]
-    left_out = len(found) - len(inside)
-    return tuple(inside), f"{left_out} more boxes are not drawn." if left_out else ""
+        framed = with_frame(way, sample)
+        if "frame" not in framed.metadata:
+            return (), "The answer has boxes, but not the frame of their coordinates; name it with --frame to see them."
+        width, height = span_of(framed, frame_of(framed))
+    except (DataError, ConfigError, PictureError) as error:
+        return (), f"The answer's boxes are not drawn: {error}"
+    shares = (_share(box, width, height) for box in found)
+    shown = (share for share in shares if share[0] < share[2] and share[1] < share[3])  # false of NaN too
+    drawn = tuple(islice(shown, MOST_BOXES))
+    left_out = len(found) - len(drawn)
+    what = "1 box is" if left_out == 1 else f"{left_out:,} boxes are"
+    why = f"outside the picture, without an area, or beyond {MOST_BOXES}"
+    return drawn, f"{what} not drawn: {why}." if left_out else ""
 
 
 def known_boxes(sample: Sample) -> tuple[Box, ...]:
     """The boxes of a drawn scene's truth as shares of the picture; none where its truth is of another kind."""
     if not isinstance(sample.truth, (list, tuple)) or "frame" not in sample.metadata:
         return ()
-    width, height = span_of(sample, frame_of(sample))
+    width, height = span_of(sample, frame_of(sample, "truth_frame", sample.metadata["frame"]))
     return tuple(_share(box, width, height) for box in truth_boxes(sample))
 
 
 def _share(box: Box, width: float, height: float) -> Box:
     x1, y1, x2, y2 = box
-    return tuple(min(1.0, max(0.0, edge)) for edge in (x1 / width, y1 / height, x2 / width, y2 / height))  # type: ignore[return-value]
+    return _inside(x1 / width), _inside(y1 / height), _inside(x2 / width), _inside(y2 / height)
+
+
+def _inside(edge: float) -> float:
+    return edge if math.isnan(edge) else min(1.0, max(0.0, edge))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from vantage.app import asking, cards, scenes
+from vantage.app import asking, cards, guard, scenes
 from vantage.app.scenes import SLOTS, Slot
 from vantage.app.ways import Way
-from vantage.errors import ConfigError, VantageError
-from vantage.pictures import Source
+from vantage.errors import ConfigError, PictureError, VantageError
 from vantage.pictures.mappings import MAPPINGS
 from vantage.samples import Sample
 
@@ -71,7 +72,7 @@ def build(ways: Sequence[Way]) -> Any:
         try:
             sample = scenes.sample(_slots(values), question, drawn)
             painted = cards.pictures(sample)
-            sample = asking.with_frame(way, sample) if sample.truth is None else sample
+            sample = asking.with_frame(way, sample)
         except VantageError as error:
             yield "", cards.message(str(error)), *idle
             return
@@ -107,13 +108,17 @@ def build(ways: Sequence[Way]) -> Any:
         pictures, names, mappings = (list(part) for part in zip(*slots, strict=True))
         everything = [*pictures, *names, *mappings]
         for picture, mapping in zip(pictures, mappings, strict=True):
-            picture.change(_deep(gr), [picture, mapping], mapping, show_progress="hidden", api_visibility="private")
+            picture.change(_deep(gr), picture, mapping, show_progress="hidden", api_visibility="private")
         scene = [*everything, question, drawn, turn, truth, painted, board]
         draw_button.click(draw, [who, turn], scene, api_visibility="private")
         who.change(switch, [who, turn, drawn], [who, *scene], show_progress="hidden", api_visibility="private")
         # What is known of a drawn scene holds as long as nobody changes it.
         gr.on(
-            [question.input, *(event for picture in pictures for event in (picture.upload, picture.clear))],
+            [
+                question.input,
+                *(name.input for name in names),
+                *(event for picture in pictures for event in (picture.upload, picture.clear)),
+            ],
             lambda: "",
             None,
             truth,
@@ -164,6 +169,8 @@ def serve(
         ConfigError: as ``build``; or the address cannot be listened on.
     """
     gr = _gradio()
+    from starlette.middleware import Middleware
+
     page = build(ways)
     try:
         _, url, _ = page.queue(api_open=False).launch(
@@ -176,21 +183,34 @@ def serve(
             footer_links=[],
             max_file_size=LARGEST,
             ssr_mode=False,
+            enable_monitoring=False,
+            app_kwargs={"middleware": [Middleware(guard.OwnPageOnly)]} if guard.is_loopback(host) else {},
             run_history=False,
             # Fonts of the machine: the page asks nobody else for anything.
             theme=gr.themes.Default(font=_FONTS, font_mono=["ui-monospace", "monospace"]),
             css=_STYLE.read_text(encoding="utf-8"),
         )
     except OSError as error:
-        raise ConfigError(f"{host}:{port or 7860} cannot be listened on: {error}") from error
+        # Gradio's own words name its settings instead of ours.
+        why = "another program may do so already" if "empty port" in str(error) else str(error)
+        raise ConfigError(f"{host}:{port or '7860 to 7959'} cannot be listened on: {why}") from error
     if block:
         page.block_thread()
     return page, url
 
 
+@cache
+def _uploads() -> TemporaryDirectory[str]:
+    """Where pictures are kept that are dropped on a page: a folder of this user alone, gone when the process ends."""
+    return TemporaryDirectory(prefix="vantage-app-")
+
+
 def _gradio() -> Any:
     # Read when Gradio is imported: nothing about its use leaves this machine.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Read with every request. The default is one folder for all programs, which other users of the machine can read.
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        os.environ["GRADIO_TEMP_DIR"] = _uploads().name
     try:
         import gradio
     except ModuleNotFoundError as error:
@@ -215,6 +235,7 @@ def _slot(gr: Any, place: int) -> tuple[Any, Any, Any]:
             buttons=[],
             elem_id=f"v-picture-{place}",
         )
+        picture.preprocess = _dropped(picture)
         mapping = gr.Dropdown(
             ["", *MAPPINGS],
             value="",
@@ -226,18 +247,30 @@ def _slot(gr: Any, place: int) -> tuple[Any, Any, Any]:
     return picture, name, mapping
 
 
+def _dropped(picture: Any) -> Any:
+    """Where the file of a slot lies; ``None`` where it is empty.
+
+    In the place of Gradio's own, which ends without a word where a file is no picture (``scenes.sample`` says so), and
+    believes any path, of any picture on this machine, that a client posts without the mark of an upload.
+    """
+    folder = Path(picture.GRADIO_CACHE).resolve()
+
+    def path(payload: Any) -> str | None:
+        if payload is None or payload.path is None:
+            return None
+        if not Path(payload.path).resolve().is_relative_to(folder):
+            raise PictureError(f"{payload.path!r} was not dropped on this page")
+        return str(payload.path)
+
+    return path
+
+
 def _deep(gr: Any) -> Any:
     """Asks for a mapping where a picture needs one."""
 
-    def change(path: str | None, mapping: str) -> Any:
-        if path is None:
-            return gr.update(visible=False, value="")
-        try:
-            Source(path).load()
-        except VantageError as error:
-            # What cannot be read at all is told when it is asked about.
-            return gr.update(visible="mapping" in str(error))
-        return gr.update(visible=False, value="")
+    def change(path: str | None) -> Any:
+        # What cannot be read at all is told when it is asked about.
+        return gr.update(visible=True) if path is not None and scenes.deep(path) else gr.update(visible=False, value="")
 
     return change
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +48,19 @@ def scene(way: Way, turn: int) -> Sample:
     return worlds.get(world).dataset(split="test", n=DRAWN)[(FIRST + turn // len(way.worlds)) % DRAWN]
 
 
+def deep(path: str) -> bool:
+    """Whether a file is a picture of more than 8 bits a channel, which is shown by a named mapping only."""
+    try:
+        Source(path).load()
+    except PictureError:
+        try:
+            Source(path, mapping="high-byte").load()
+        except PictureError:
+            return False
+        return True
+    return False
+
+
 def sample(slots: Sequence[Slot], question: str, drawn: str = "") -> Sample:
     """What is asked. A drawn scene keeps its truth as long as its question and its pictures are as they were.
 
@@ -73,11 +87,19 @@ def sample(slots: Sequence[Slot], question: str, drawn: str = "") -> Sample:
         if names.count(name) > 1:
             raise ConfigError(f"Two pictures are called {name!r}; give each source a name of its own.")
     sources = {slot.name: Source(Path(slot.path or ""), ref=slot.name, mapping=slot.mapping) for slot in filled}
-    for name, source in sources.items():
+    for slot, source in zip(filled, sources.values(), strict=True):
         try:
             source.load()
         except PictureError as error:
-            raise PictureError(f"The picture {name!r} cannot be shown. {error}") from error
+            if not slot.mapping and deep(slot.path or ""):
+                raise PictureError(
+                    f"The picture {slot.name!r} has more than 8 bits a channel. Say under it how they are shown, as "
+                    "depth or as heat: nobody guesses which."
+                ) from error
+            told = str(error).replace(
+                f"{Path(slot.path or '').parent}{os.sep}", ""
+            )  # where uploads lie tells nobody anything
+            raise PictureError(f"The picture {slot.name!r} cannot be shown. {told}") from error
     known = worlds.find(drawn) if drawn else None
     if known is not None and _same(known, sources, question):
         return known

@@ -49,16 +49,17 @@ def verdict(panels: Sequence[Panel], sample: Sample) -> Verdict | None:
             return Verdict("Seeing more was knowing more: only all sources together gave the right answer.", "good")
         if misses:
             return Verdict(
-                f"Right together. {_listed(hits)} alone would have been enough, {_listed(misses)} would not.", "good"
+                f"Right together. {_each(hits, 'Each of ')} alone would have been enough, {_listed(misses)} would not.",
+                "good",
             )
         return Verdict("Right, and each source alone was enough.", "good")
     if hits:
-        return Verdict(f"Interference: {_listed(hits)} alone was right, all sources together were not.", "bad")
+        return Verdict(f"Interference: {_each(hits)} alone was right, all sources together were not.", "bad")
     return Verdict("Neither together nor alone did the sources give the right answer.", "bad")
 
 
 def _agreement(together: Panel, alone: Sequence[Panel]) -> Verdict:
-    if together.answer is None or together.answer.final is None:
+    if together.answer is None or (together.answer.final is None and not together.boxes):
         return Verdict("All sources together led to no final answer.")
     same = [panel.origin.name for panel in alone if alike(panel, together)]
     other = [panel.origin.name for panel in alone if panel.origin.name not in same]
@@ -67,7 +68,7 @@ def _agreement(together: Panel, alone: Sequence[Panel]) -> Verdict:
     if not same:
         return Verdict("All sources together give an answer that none of them gives alone.")
     if other:
-        return Verdict(f"All sources together agree with {_listed(same)} alone, not with {_listed(other)}.")
+        return Verdict(f"All sources together agree with {_each(same)} alone, not with {_listed(other)}.")
     return Verdict("All sources together and each alone give the same answer.")
 
 
@@ -76,8 +77,14 @@ def alike(one: Panel, other: Panel) -> bool:
     if one.boxes and other.boxes:
         overlaps = boxes.match(one.boxes, other.boxes)
         return len(one.boxes) == len(other.boxes) and min(overlaps) >= ALIKE
-    texts = [(panel.answer.final if panel.answer else None) or "" for panel in (one, other)]
-    return extract.normalise(texts[0]) == extract.normalise(texts[1])
+    finals = [panel.answer.final if panel.answer else None for panel in (one, other)]
+    if finals[0] is None or finals[1] is None:
+        return False  # two that say nothing do not agree
+    return extract.normalise(finals[0]) == extract.normalise(finals[1])
+
+
+def _each(names: Sequence[str], several: str = "each of ") -> str:
+    return names[0] if len(names) == 1 else several + _listed(names)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -82,7 +82,8 @@ def embedded(stack: ExitStack) -> list[Way]:
         )
 
     captioner = pipeline("tiny-captioner")
-    readers = {name: stack.enter_context(open_reasoner(name)) for name in ("tiny-reasoner-strong", *tiny.REASONERS)}
+    names = dict.fromkeys(("tiny-reasoner-strong", *tiny.REASONERS))  # the better one first
+    readers = {name: stack.enter_context(open_reasoner(name)) for name in names}
     described = [
         Way(
             name=f"tiny-captioner + {name}",

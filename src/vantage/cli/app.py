@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,6 +57,8 @@ def app(
             ways = _ways(model, endpoints, recipe, frame, max_new_tokens, trust_remote_code)
         page, url = pages.serve(ways, host=host, port=port, browser=browser, block=False)
         out.print(f"The page is at {url} (interrupt with Ctrl-C to close it)", soft_wrap=True)
+        # Ended by `kill` too, the page deletes what was dropped on it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             page.block_thread()
         finally:
