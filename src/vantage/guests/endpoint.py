@@ -1,0 +1,66 @@
+"""A vision-language model at an OpenAI-compatible server as a guest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+from vantage.endpoints import Endpoint, EndpointSettings, Reply, open_endpoint
+from vantage.guests.base import Guest, LogProbs, Utterance, as_values
+from vantage.samples import PromptStyle, Sample
+
+
+class EndpointGuest(Guest):
+    """A model behind an endpoint, which is shown all sources of a sample as the policy is.
+
+    Every answer to a question has a number, so that a cache and a server that keeps to seeds repeat the answers of a
+    turn. A question that was sent is paid for: its reply goes to the cache, also where it comes too late.
+
+    Args:
+        endpoint: whom to ask: an endpoint, or settings.
+        name: see ``Guest``.
+        n: see ``Guest``.
+        logprobs: ask for log-probabilities of the answers' tokens.
+    """
+
+    def __init__(self, endpoint: Endpoint | EndpointSettings, name: str, n: int = 1, *, logprobs: bool = False) -> None:
+        super().__init__(name, n)
+        if logprobs and not isinstance(endpoint, Endpoint):
+            extra = {**endpoint.extra, "logprobs": True}
+            endpoint = EndpointSettings.checked({**endpoint.model_dump(exclude_unset=True), "extra": extra})
+        self.endpoint = open_endpoint(endpoint)
+
+    async def ask(self, sample: Sample, style: PromptStyle, turn: int) -> Sequence[Utterance | Exception]:
+        """See ``Guest.ask``."""
+        # Sources in the place of decoded pictures: files that a server reads are sent as they are.
+        messages = style.messages(sample, pictures=cast(Any, sample.sources))
+        asked = (self.endpoint.ask(messages, sample=number) for number in self.numbers(turn))
+        replies = await asyncio.gather(*asked, return_exceptions=True)
+        return as_values(self._said(reply) if isinstance(reply, Reply) else reply for reply in replies)
+
+    def check(self, samples: Sequence[Sample]) -> None:
+        """Ask whether the server is there and knows the model."""
+        self.endpoint.check()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.endpoint.close()
+
+    def _said(self, reply: Reply) -> Utterance:
+        budget = self.endpoint.settings.budget
+        priced = budget.price_in is not None or budget.price_out is not None
+        paid = 0.0 if reply.cached else budget.price(reply.prompt_tokens, reply.completion_tokens)
+        return Utterance(
+            reply.text,
+            self.name,
+            logprobs=_logprobs(reply),
+            tokens=reply.completion_tokens or None,
+            cost=paid if priced else None,
+            seconds=reply.seconds,
+            finished=reply.finished,
+        )
+
+
+def _logprobs(reply: Reply) -> LogProbs | None:
+    return getattr(reply, "logprobs", None)

@@ -1,0 +1,189 @@
+"""The guests of a run: asked side by side while the policy speaks, and waited for only so long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
+
+from vantage.endpoints import loop
+from vantage.errors import BudgetError, ConfigError, VantageError
+from vantage.groups import Origin, guest
+from vantage.guests.base import Guest, Refusal, Utterance
+from vantage.samples import PromptStyle, Sample
+
+logger = logging.getLogger(__name__)
+
+Answers = list[Utterance | Refusal]
+LATE = Refusal("late")
+_TOLD = 200
+
+
+class Guests(Sequence[Guest]):
+    """Guests in order.
+
+    Args:
+        guests: whom to ask; ``Refusal`` tells of everything that goes wrong with one.
+        wait: seconds that ``Asked.collect`` waits at most.
+
+    Attributes:
+        columns: the origin of every answer of a group, guest by guest.
+
+    Raises:
+        ConfigError: two guests of one name, no finite time, or a guest that must hear the policy first.
+    """
+
+    def __init__(self, guests: Sequence[Guest], wait: float = 30.0) -> None:
+        names = [one.name for one in guests]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ConfigError(f"two guests are called {twice!r}; set another 'name' for one, or 'n' for more answers")
+        if not (math.isfinite(wait) and wait >= 0):
+            raise ConfigError(f"guests.wait: seconds, at least 0, not {wait!r}")
+        if early := next((one for one in guests if one.needs_group), None):
+            raise ConfigError(f"guest {early.name!r} must hear the policy first, but guests are asked while it speaks")
+        self._guests, self.wait = tuple(guests), wait
+        self.columns: tuple[Origin, ...] = tuple(guest(one.name) for one in guests for _ in range(one.n))
+        self._told: set[tuple[str, str]] = set()
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    def __getitem__(self, index: int) -> Guest:  # type: ignore[override]  # no slices
+        return self._guests[index]
+
+    def __iter__(self) -> Iterator[Guest]:
+        return iter(self._guests)
+
+    def start(self, samples: Sequence[Sample], style: PromptStyle, turns: Sequence[int]) -> Asked:
+        """Ask every guest about every sample, without waiting for anything.
+
+        Args:
+            samples: what is asked.
+            style: how the policy is asked.
+            turns: for each sample how often it was asked before in this run; see ``Guest.ask``.
+        """
+        cells = [
+            [_Cell(self, one, sample, style, turn) for one in self._guests]
+            for sample, turn in zip(samples, turns, strict=True)
+        ]
+
+        def begin() -> None:
+            # All in one go, so that those who answer in batches see all of them.
+            for cell in (cell for row in cells for cell in row):
+                cell.begin()
+
+        loop.shared().call_soon_threadsafe(begin)
+        return Asked(cells, self.wait)
+
+    def check(self, samples: Sequence[Sample]) -> None:
+        """Find out whether every guest can be asked about samples like these.
+
+        Raises:
+            VantageError: one cannot; names it.
+        """
+        for one in self._guests:
+            try:
+                one.check(samples)
+            except VantageError as error:
+                error.add_note(f"(while guest {one.name!r} was checked)")
+                raise
+
+    def close(self) -> None:
+        """Let every guest go."""
+        for one in self._guests:
+            one.close()
+
+    def tell(self, name: str, refusal: Refusal) -> None:
+        """Warn of a failure, once a guest and kind: the logs count all of them."""
+        if (name, refusal.kind) not in self._told:
+            self._told.add((name, refusal.kind))
+            logger.warning(
+                "guest %r: %s; its places stay empty, and further ones are only counted", name, refusal.reason
+            )
+
+
+class Asked:
+    """Questions under way; made by ``Guests.start``."""
+
+    def __init__(self, cells: Sequence[Sequence[_Cell]], wait: float) -> None:
+        self._cells, self._wait = cells, wait
+        self._found: list[Answers] | None = None
+        self._lock = threading.Lock()
+
+    def collect(self) -> list[Answers]:
+        """What the guests said, a row a sample and an entry a column; called again, the same.
+
+        Waits at most ``wait`` seconds, counted from the first call. What is missing then is ``LATE`` for ever: it is
+        cancelled, and nobody sees what still comes.
+        """
+        with self._lock:
+            if self._found is None:
+                wait([cell.answers for row in self._cells for cell in row], timeout=self._wait)
+                self._found = [[said for cell in row for said in cell.close()] for row in self._cells]
+            return self._found
+
+
+class _Cell:
+    """What one guest is asked about one sample."""
+
+    def __init__(self, of: Guests, guest: Guest, sample: Sample, style: PromptStyle, turn: int) -> None:
+        self.of, self.guest = of, guest
+        self.asked = (sample, style, turn)
+        self.answers: Future[Answers] = Future()
+        self.task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Ask; on the shared loop."""
+        if not self.answers.cancelled():
+            self.task = asyncio.get_running_loop().create_task(self._ask())
+
+    def close(self) -> Answers:
+        """What came, or that it is late."""
+        if not self.answers.cancel():
+            return self.answers.result()
+        loop.shared().call_soon_threadsafe(lambda: self.task and self.task.cancel())
+        self.of.tell(self.guest.name, LATE)
+        return [LATE] * self.guest.n
+
+    async def _ask(self) -> None:
+        answers = await self._answers()
+        if self.answers.set_running_or_notify_cancel():  # from here on it is too late to be late
+            self.answers.set_result(answers)
+
+    async def _answers(self) -> Answers:
+        guest = self.guest
+        try:
+            came = list(await guest.ask(*self.asked))
+            if len(came) != guest.n:
+                raise VantageError(f"it gave {len(came)} answers where {guest.n} were asked for")
+        except Exception as error:  # noqa: BLE001 - whatever a guest raises, the group goes on without it
+            came = [error] * guest.n
+        answers = [_judged(one) for one in came]
+        for one in answers:
+            if isinstance(one, Refusal):
+                self.of.tell(guest.name, one)
+        return answers
+
+
+def _judged(came: object) -> Utterance | Refusal:
+    """What a guest gave, as what may stand in a group."""
+    if isinstance(came, BudgetError):
+        return Refusal(f"budget: {_short(came)}")
+    if isinstance(came, VantageError):
+        return Refusal(f"failed: {_short(came)}")
+    if isinstance(came, Exception):
+        return Refusal(f"failed: {type(came).__name__}: {_short(came)}")
+    if not isinstance(came, Utterance) or not isinstance(came.text, str):
+        what = type(came.text if isinstance(came, Utterance) else came).__name__
+        return Refusal(f"failed: an answer is a text, and {what} came")
+    if not came.finished:
+        return Refusal("cut: its own limit ended the answer before it was whole")
+    return came
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error)[: 2 * _TOLD].split())
+    return text if len(text) <= _TOLD else text[:_TOLD] + "..."

@@ -1,0 +1,97 @@
+"""From a guest's text to tokens of the policy, or to the reason why it cannot be one of the policy's answers.
+
+What goes into the update must be what the policy itself could have said: a text that stands for a control token or a
+picture would break the prompt's pairing with its pictures, or teach the policy to speak for somebody else.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Collection
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from vantage.guests.base import Refusal, Utterance
+
+_NO_TEXT = "\ufffd"
+"""What half of a character decodes to."""
+
+_ROUNDING = 1e-6
+
+_known: WeakKeyDictionary[Any, tuple[frozenset[int], int]] = WeakKeyDictionary()
+
+
+def represent(text: str, tokenizer: Any, banned_ids: Collection[int], limit: int, end_id: int) -> list[int] | Refusal:
+    """The tokens that stand for a text as an answer of the policy, the end-of-sequence token last.
+
+    Args:
+        text: what a guest said.
+        tokenizer: the policy's.
+        banned_ids: further tokens that must not come, such as those of ``vantage.models.placeholder_ids``; special
+            tokens never may.
+        limit: the most tokens, the last one included.
+        end_id: the end-of-sequence token.
+
+    Returns:
+        The tokens, or a ``Refusal``: ``empty``, ``long``, ``control`` (a special or banned token, also where it was
+        written out as text, and unknown words where they are a special token), ``lossy`` (the tokens stand for another
+        text; white space aside, which some tokenizers do not keep).
+    """
+    if not text.strip():
+        return Refusal("empty")
+    special, longest = _facts(tokenizer)
+    if len(text) > limit * longest:  # before anything reads all of it
+        return Refusal(f"long: {len(text)} characters, more than {limit} tokens of at most {longest}")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return Refusal(f"lossy: {error.reason} at character {error.start}")
+    ids = [int(token) for token in tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
+    found = next((token for token in ids if token in special or token in banned_ids), None)
+    if found is not None:
+        return Refusal(f"control: it holds {tokenizer.convert_ids_to_tokens(found)!r}")
+    if not ids:
+        return Refusal("empty")
+    if len(ids) + 1 > limit:
+        return Refusal(f"long: {len(ids)} tokens and the last, more than {limit}")
+    if _bare(tokenizer.decode(ids, clean_up_tokenization_spaces=False)) != _bare(text):
+        return Refusal("lossy: its tokens stand for another text")
+    return [*ids, end_id]
+
+
+def aligned_logprobs(utterance: Utterance, ids: list[int], tokenizer: Any) -> list[float] | None:
+    """A guest's log-probabilities of the policy's tokens, the end-of-sequence token last.
+
+    They can be had only where the guest's tokens are the policy's own, one by one, its end included.
+
+    Args:
+        utterance: what it said.
+        ids: what ``represent`` made of it.
+        tokenizer: the policy's.
+
+    Returns:
+        One for each token; ``None`` where the guest gave none, where a token's text differs or holds half of a
+        character (which does not say which half), and where a value is no log-probability.
+    """
+    if utterance.logprobs is None or len(utterance.logprobs) != len(ids):
+        return None
+    for (text, value), token in zip(utterance.logprobs, ids, strict=True):
+        own = tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        if text != own or _NO_TEXT in own or not (math.isfinite(value) and value <= _ROUNDING):
+            return None
+    return [min(value, 0.0) for _, value in utterance.logprobs]
+
+
+def _facts(tokenizer: Any) -> tuple[frozenset[int], int]:
+    """Every special token, and the most characters of one token; a byte-level one has a character for each byte."""
+    if tokenizer not in _known:
+        marked = (number for number, token in tokenizer.added_tokens_decoder.items() if token.special)
+        special = frozenset({*tokenizer.all_special_ids, *marked})
+        _known[tokenizer] = special, max(map(len, tokenizer.get_vocab()))
+    return _known[tokenizer]
+
+
+def _bare(text: str) -> str:
+    # Many tokenizers compose accents first (NFC); the text stays the same to every reader.
+    return "".join(unicodedata.normalize("NFC", text).split())
