@@ -39,6 +39,29 @@ def test_parts_of_another_number_of_problems_are_refused(mono):
         Rewards.of(torch.zeros(2, 3), mono)
 
 
+@pytest.mark.parametrize("correct", [torch.zeros(2, 4), torch.zeros(1, 5), torch.zeros(5)])
+def test_who_is_right_is_known_of_every_member_or_of_none(correct):
+    with pytest.raises(ConfigError, match=r"correct is \(P, N\) of all members, \(2, 5\); got"):
+        Rewards.of(torch.zeros(2, 3), torch.zeros(2, 1), torch.zeros(2, 1), correct)
+    assert Rewards.of(torch.zeros(2, 3)).correct is None
+
+
+def test_columns_lead_from_members_to_their_kind():
+    rewards = Rewards.of(torch.zeros(1, 2), torch.ones(1, 1), torch.full((1, 3), 2.0))
+    for kind, part in (("fused", rewards.fused), ("mono", rewards.mono), ("guest", rewards.guest)):
+        assert torch.equal(rewards.members()[:, rewards.columns(kind)], part)
+
+
+def test_right_is_who_is_scored_and_right():
+    correct = torch.tensor([[1.0, 0.0, 1.0, torch.nan, 1.0]])
+    rewards = Rewards.of(torch.ones(1, 2), torch.ones(1, 1), torch.tensor([[0.0, torch.nan]]), correct)
+    assert [rewards.right(kind).tolist() for kind in ("fused", "mono", "guest")] == [
+        [[True, False]], [[True]], [[False, False]],
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="pass correct too"):
+        Rewards.of(torch.zeros(1, 2)).right("fused")
+
+
 def test_signal_is_an_advantage_that_is_trained_on():
     advantages = torch.tensor([[0.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
     trained = torch.tensor([[True, True], [True, False], [True, False]])
@@ -65,6 +88,14 @@ def test_settings_survive_plain_values_and_are_frozen(method):
 def test_a_method_within_a_method_survives_too():
     made = Mars(base=Dapo(epsilon_high=0.3), sources=("rgb",))
     assert TypeAdapter(AnyMethod).validate_python(made.model_dump(mode="json")) == made
+
+
+@pytest.mark.parametrize("method", [Grpo(), Dapo(), Mars()], ids=lambda m: m.name)
+def test_on_policy_methods_want_no_guests_and_train_on_nothing_else(method):
+    assert not method.wants_guests
+    assert method.off_policy is None
+    assert method.anchor_text == "anchor"
+    assert method.fused_rollouts(8, 2) == 8
 
 
 def test_exactly_the_fused_rollouts_train():
