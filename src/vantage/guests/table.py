@@ -161,15 +161,15 @@ class _Cell:
                 raise VantageError(f"it gave {len(came)} answers where {guest.n} were asked for")
         except Exception as error:  # noqa: BLE001 - whatever a guest raises, the group goes on without it
             came = [error] * guest.n
-        answers = [_judged(one) for one in came]
+        answers = [_whole(judged(one)) for one in came]
         for one in answers:
             if isinstance(one, Refusal):
                 self.of.tell(guest.name, one)
         return answers
 
 
-def _judged(came: object) -> Utterance | Refusal:
-    """What a guest gave, as what may stand in a group."""
+def judged(came: object) -> Utterance | Refusal:
+    """What a guest gave for one answer: the answer, or why it is none."""
     if isinstance(came, BudgetError):
         return Refusal(f"budget: {_short(came)}")
     if isinstance(came, VantageError):
@@ -179,9 +179,17 @@ def _judged(came: object) -> Utterance | Refusal:
     if not isinstance(came, Utterance) or not isinstance(came.text, str):
         what = type(came.text if isinstance(came, Utterance) else came).__name__
         return Refusal(f"failed: an answer is a text, and {what} came")
-    if not came.finished:
-        return Refusal("cut: its own limit ended the answer before it was whole")
+    try:
+        came.text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return Refusal(f"failed: no text ({error.reason} at character {error.start})")
     return came
+
+
+def _whole(said: Utterance | Refusal) -> Utterance | Refusal:
+    if isinstance(said, Utterance) and not said.finished:
+        return Refusal("cut: a limit on its length ended the answer before it was whole")
+    return said
 
 
 def _short(error: Exception) -> str:
