@@ -46,9 +46,9 @@ def shown(k: int) -> list[int]:
 
 def _add(grid: Table, runs: Sequence[Curves], changed: Curves | None) -> None:
     most = min(len(run.pass_at) for run in runs)
-    rows = [("one answer" if k == 1 else f"at least one of {k}", "pass_at", k) for k in shown(most)]
+    rows = [(f"pass@{k}", "pass_at", k) for k in shown(most)]
     if most > 1:
-        rows += [(f"each of {most}", "all_at", most), (f"the majority of {most}", "majority_at", most)]
+        rows += [(f"all of {most}", "all_at", most), (f"majority of {most}", "majority_at", most)]
     for name, figure, k in rows:
         cells = [_share(getattr(run, figure)[k - 1]) for run in runs]
         if changed is not None:
@@ -74,9 +74,9 @@ def _title(runs: Sequence[SampledEvaluation]) -> str:
 
 
 def _caption(runs: Sequence[SampledEvaluation]) -> str:
-    lines = ["In brackets 95 % intervals, from drawing questions anew."]
+    lines = ["pass@k: at least one of k answers. In brackets 95 % intervals, over questions."]
     if len(runs) == 2:
-        lines.append("A change is of the same questions by the same chance; coloured where it excludes 0.")
+        lines.append("A change is that of the same questions, coloured where its interval excludes 0.")
     ways = dict.fromkeys(f"temperature {run.settings.get('temperature', 'unknown')}" for run in runs)
     lines.append(f"Answers were drawn at {', then '.join(ways)}.")
     for word, what in (("unfinished", "were cut off at the limit"), ("unscored", "have no score and count as wrong")):

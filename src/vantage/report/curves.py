@@ -120,16 +120,33 @@ def plot(metrics_jsonl: str | Path, out_png: str | Path, title: str) -> Path:
     if not panels:
         known = "reward, accuracy, gain, groups/silent, entropy, kl, length/mean and time/…"
         raise DataError(f"{metrics_jsonl}: nothing to draw; of {known} there is none")
+    return draw(panels, metrics, out_png, title)
+
+
+def draw(panels: Sequence[Panel], metrics: Metrics, out_png: str | Path, title: str) -> Path:
+    """Draw panels beside each other, one at least, and write them as a picture."""
     columns = min(len(panels), 3 if len(panels) != 4 else 2)
     rows = math.ceil(len(panels) / columns)
+    figure = sheet(columns, rows, title)
+    for place, panel in enumerate(panels, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        dress(axes, panel.title, panel.about)
+        _steps(axes, metrics)
+        panel.draw(axes, metrics)
+        explain(axes)
+    return write(figure, out_png)
+
+
+def sheet(columns: int, rows: int, title: str) -> Figure:
+    """An empty figure with room for so many panels."""
     figure = Figure(figsize=(5.0 * columns, 0.7 + 3.9 * rows), dpi=150, layout="constrained", facecolor="white")
     figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold", color=BLACK)
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
-    for place, panel in enumerate(panels, start=1):
-        axes = figure.add_subplot(rows, columns, place)
-        _dress(axes, panel.title, panel.about, metrics)
-        panel.draw(axes, metrics)
-        _explain(axes)
+    return figure
+
+
+def write(figure: Figure, out_png: str | Path) -> Path:
+    """Write a figure; folders that are missing are made."""
     out_png = Path(out_png)
     out_png.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out_png)
@@ -140,7 +157,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _line(axes: Axes, metrics: Metrics, column: np.ndarray | None, label: str, colour: str, **style: Any) -> np.ndarray:
+def curve(axes: Axes, metrics: Metrics, column: np.ndarray | None, label: str, colour: str, **style: Any) -> np.ndarray:
     """The smoothed curve, with the raw one faint behind it."""
     if column is None:
         return np.array([])
@@ -163,18 +180,18 @@ def _marker(values: np.ndarray) -> str:
 def _draw_reward(axes: Axes, metrics: Metrics) -> None:
     reward, accuracy = metrics.get("reward"), metrics.get("accuracy")
     same = reward is not None and accuracy is not None and np.allclose(reward, accuracy, equal_nan=True)
-    _line(axes, metrics, None if same else reward, "reward", BLUE)
-    _line(axes, metrics, accuracy, "accuracy, which is the reward" if same else "accuracy", GREEN)
-    _line(axes, metrics, metrics.get("format"), "laid out as asked", GREY, linewidth=1.2, linestyle="--")
+    curve(axes, metrics, None if same else reward, "reward", BLUE)
+    curve(axes, metrics, accuracy, "accuracy, which is the reward" if same else "accuracy", GREEN)
+    curve(axes, metrics, metrics.get("format"), "laid out as asked", GREY, linewidth=1.2, linestyle="--")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
 
 
 def _draw_gain(axes: Axes, metrics: Metrics) -> None:
     axes.axhline(0, color=BLACK, linewidth=0.9, zorder=1)
     total = metrics.get("gain")
-    drawn = _line(axes, metrics, total, "over the mean of the sources", BLACK, linewidth=2.2, zorder=4)
-    for (name, column), colour in zip(metrics.below("gain").items(), _cycle(SOURCE_COLOURS), strict=False):
-        _line(axes, metrics, column, f"over {name} alone", colour, linewidth=1.3)
+    drawn = curve(axes, metrics, total, "over the mean of the sources", BLACK, linewidth=2.2, zorder=4)
+    for (name, column), colour in zip(metrics.below("gain").items(), cycle(SOURCE_COLOURS), strict=False):
+        curve(axes, metrics, column, f"over {name} alone", colour, linewidth=1.3)
     if total is not None:
         known = np.isfinite(drawn)
         steps, values = metrics.step[known], drawn[known]
@@ -187,20 +204,20 @@ def _draw_gain(axes: Axes, metrics: Metrics) -> None:
 
 
 def _draw_groups(axes: Axes, metrics: Metrics) -> None:
-    _line(axes, metrics, metrics.get("groups/silent"), "no signal at all", GREY)
-    _line(axes, metrics, metrics.get("groups/revived_wrong"), "all wrong, an anchor right", RED)
-    _line(axes, metrics, metrics.get("groups/revived_right"), "all right, an anchor wrong", GREEN)
+    curve(axes, metrics, metrics.get("groups/silent"), "no signal at all", GREY)
+    curve(axes, metrics, metrics.get("groups/revived_wrong"), "all wrong, an anchor right", RED)
+    curve(axes, metrics, metrics.get("groups/revived_right"), "all right, an anchor wrong", GREEN)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_ylim(0, max(0.1, axes.get_ylim()[1]))
 
 
 def _draw_entropy(axes: Axes, metrics: Metrics) -> None:
     entropy, kl = metrics.get("entropy"), metrics.get("kl")
-    _line(axes, metrics, entropy, "entropy", BLUE)
+    curve(axes, metrics, entropy, "entropy", BLUE)
     if entropy is not None:
         axes.set_ylim(bottom=0)
     if entropy is None or kl is None:
-        _line(axes, metrics, kl, "KL to the reference", ORANGE)
+        curve(axes, metrics, kl, "KL to the reference", ORANGE)
         return
     # KL is often a hundred times smaller, so it gets an axis of its own, in its own colour.
     other = axes.twinx()
@@ -208,7 +225,7 @@ def _draw_entropy(axes: Axes, metrics: Metrics) -> None:
     other.spines["right"].set_color(ORANGE)
     other.tick_params(axis="y", colors=ORANGE, labelsize=8)
     axes.tick_params(axis="y", colors=BLUE)
-    _line(other, metrics, kl, "KL to the reference (right)", ORANGE)
+    curve(other, metrics, kl, "KL to the reference (right)", ORANGE)
     other.set_ylim(bottom=min(0.0, float(np.nanmin(kl))))
 
 
@@ -218,7 +235,7 @@ def _draw_lengths(axes: Axes, metrics: Metrics) -> None:
         axes.fill_between(
             metrics.step, low, high, color=BLUE, alpha=0.12, linewidth=0, label="shortest to longest", zorder=1
         )
-    _line(axes, metrics, metrics.get("length/mean"), "mean", BLUE)
+    curve(axes, metrics, metrics.get("length/mean"), "mean", BLUE)
     axes.set_ylim(0, None)
 
 
@@ -292,12 +309,13 @@ PANELS = (
 )
 
 
-def _cycle(colours: Sequence[str]) -> Sequence[str]:
+def cycle(colours: Sequence[str]) -> Sequence[str]:
     """Enough colours for any number of sources."""
     return [*colours] * 16
 
 
-def _dress(axes: Axes, title: str, about: str, metrics: Metrics) -> None:
+def dress(axes: Axes, title: str, about: str) -> None:
+    """The looks of a panel: its title, how to read it, quiet axes."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#BBBBBB")
     axes.grid(axis="y", color="#EEEEEE", linewidth=0.8)
@@ -315,6 +333,10 @@ def _dress(axes: Axes, title: str, about: str, metrics: Metrics) -> None:
         color=BLACK,
         va="bottom",
     )
+
+
+def _steps(axes: Axes, metrics: Metrics) -> None:
+    """Steps of the run from left to right."""
     # Beside the last number, so that the legend has the room below.
     axes.set_xlabel("step", fontsize=8.5, color=GREY, loc="right", labelpad=1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
@@ -322,7 +344,7 @@ def _dress(axes: Axes, title: str, about: str, metrics: Metrics) -> None:
     axes.set_xlim((first, last) if last > first else (first - 1, first + 1))
 
 
-def _explain(axes: Axes) -> None:
+def explain(axes: Axes) -> None:
     """A legend over both of a panel's axes, below the panel, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
     for twin in axes.get_shared_x_axes().get_siblings(axes):
