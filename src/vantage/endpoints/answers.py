@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeGuard
 
 from vantage.endpoints.replies import Refusal, Reply
 from vantage.errors import EndpointError
@@ -80,7 +81,8 @@ def read(found: Mapping[str, Any]) -> Reply:
     if not isinstance(content, dict):
         raise EndpointError(f"no reply: the first choice is {shape(choice)}")
     reason = choice.get("finish_reason")
-    return finish(found, content.get("content"), reason, content.get("refusal"))
+    reply = finish(found, content.get("content"), reason, content.get("refusal"))
+    return replace(reply, logprobs=_logprobs(choice.get("logprobs")))
 
 
 def finish(found: Mapping[str, Any], content: object, reason: object, refused: object = None) -> Reply:
@@ -111,6 +113,24 @@ def same_model(asked: str, came: str) -> bool:
     asked, came = asked.lower(), came.lower()
     last = asked.rstrip("/").rsplit("/", 1)[-1]
     return not came or came.startswith((asked, last)) or came.endswith("/" + last) or f"/{last}@" in came
+
+
+def _logprobs(found: object) -> tuple[tuple[str, float], ...] | None:
+    """Those of a choice; ``None`` where they are not whole, since the reply is good without them."""
+    content = found.get("content") if isinstance(found, dict) else None
+    if not isinstance(content, list):
+        return None
+    pairs: list[tuple[str, float]] = []
+    for entry in content:
+        token, value = (entry.get("token"), entry.get("logprob")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(token, str) or not _finite(value):
+            return None
+        pairs.append((token, float(value)))
+    return tuple(pairs)
+
+
+def _finite(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**53
 
 
 def _count(value: object) -> int:

@@ -24,6 +24,8 @@ class Reply:
         model: the model's name as the server gives it.
         cached: whether it cost nothing: from the cache, or shared with an equal request under way.
         seconds: from asking to having it, waiting included.
+        logprobs: text and log-probability of every token; ``None`` where they were not asked for (``extra`` with
+            ``logprobs: true``), did not come, or the reply was streamed.
     """
 
     text: str
@@ -33,6 +35,11 @@ class Reply:
     model: str = ""
     cached: bool = False
     seconds: float = 0.0
+    logprobs: tuple[tuple[str, float], ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.logprobs is not None:  # a file of replies gives lists
+            object.__setattr__(self, "logprobs", tuple((text, value) for text, value in self.logprobs))
 
 
 @dataclass(frozen=True, slots=True)

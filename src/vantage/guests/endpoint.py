@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from vantage.endpoints import Endpoint, EndpointSettings, Reply, open_endpoint
-from vantage.guests.base import Guest, LogProbs, Utterance, as_values
+from vantage.guests.base import Guest, Utterance, as_values
 from vantage.samples import PromptStyle, Sample
 
 
@@ -54,13 +54,9 @@ class EndpointGuest(Guest):
         return Utterance(
             reply.text,
             self.name,
-            logprobs=_logprobs(reply),
+            logprobs=reply.logprobs,
             tokens=reply.completion_tokens or None,
             cost=paid if priced else None,
             seconds=reply.seconds,
             finished=reply.finished,
         )
-
-
-def _logprobs(reply: Reply) -> LogProbs | None:
-    return getattr(reply, "logprobs", None)
