@@ -34,11 +34,12 @@ def answer(samples) -> list[str]:
     return texts
 
 
-def test_it_is_small_and_holds_no_code():
-    files = list(tiny.path().iterdir())
-    assert sum(file.stat().st_size for file in files) < 5_000_000
+@pytest.mark.parametrize("name", tiny.MODELS)
+def test_every_model_is_small_and_holds_no_code(name):
+    files = list(tiny.path(name).iterdir())
+    assert sum(file.stat().st_size for file in files) < 3_000_000
     assert {file.suffix for file in files} <= {".json", ".safetensors", ".jinja", ".md"}
-    for file in tiny.path().glob("*.json"):
+    for file in tiny.path(name).glob("*.json"):
         text = file.read_text(encoding="utf-8")
         json.loads(text)
         assert "auto_map" not in text

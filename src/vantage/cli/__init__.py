@@ -115,20 +115,19 @@ def methods() -> None:
 def tiny_train(
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
     what: Annotated[
-        str, typer.Option(help="tiny, tiny-captioner, tiny-reasoner-weak or tiny-reasoner-strong.")
+        str, typer.Option(help="tiny, tiny-captioner, tiny-guest, tiny-reasoner-weak or tiny-reasoner-strong.")
     ] = "tiny",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
-    """Make a shipped model again from nothing; two to five minutes on one CPU core."""
+    """Make a shipped model again; minutes on one CPU core."""
     from vantage import tiny
 
     def tell(progress: Any) -> None:
         out.print(str(progress))
 
-    if what == "tiny":
-        tiny.train(output, seed=seed, progress=tell)
-    elif what == "tiny-captioner":
-        tiny.train_captioner(output, seed=seed, progress=tell)
+    makers = {"tiny": tiny.train, "tiny-captioner": tiny.train_captioner, "tiny-guest": tiny.train_guest}
+    if what in makers:
+        makers[what](output, seed=seed, progress=tell)
     elif what in tiny.REASONERS[:-1]:
         tiny.train_reasoner(output, what.rpartition("-")[2], seed=seed, progress=tell)
     else:

@@ -14,7 +14,7 @@ from vantage.errors import ConfigError
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A folder, a name on the hub, tiny or tiny-captioner.")],
+    model: Annotated[str, typer.Argument(help="A folder, a name on the hub, or an embedded model such as tiny.")],
     data: Annotated[str, typer.Option(help="Data set: name[:path][?key=value&...], such as night?split=test&n=500.")],
     output: Annotated[Path | None, typer.Option(help="Write the figures here as JSON.")] = None,
     answers: Annotated[Path | None, typer.Option(help="Write every answer here as JSON lines.")] = None,

@@ -1,8 +1,8 @@
 """The embedded models: small enough to ship, and to be trained on a laptop in minutes.
 
-A vision-language model of half a million parameters, a captioner of the same shape, and text models that answer from
-its captions. They load with the plain Hugging Face Auto classes, and do well enough on the scenes of
-``vantage.worlds`` to be worth improving and badly enough to leave room for it.
+A vision-language model of half a million parameters, a captioner and a better-taught guest of the same shape, and text
+models that answer from captions. They load with the plain Hugging Face Auto classes. All but the guest do well enough
+on the scenes of ``vantage.worlds`` to be worth improving and badly enough to leave room for it.
 
 >>> from transformers import AutoModelForImageTextToText, AutoProcessor
 >>> from vantage import tiny
@@ -22,12 +22,13 @@ from vantage.errors import ConfigError
 if TYPE_CHECKING:
     from vantage.captions import Prompts
     from vantage.tiny.captioner import train_captioner
+    from vantage.tiny.guest import train_guest
     from vantage.tiny.lessons import CAPTION_STYLE, STYLE
     from vantage.tiny.reader import reader_endpoint
     from vantage.tiny.reasoners import train_reasoner
     from vantage.tiny.training import Curriculum, Progress, train
 
-MODELS = ("tiny", "tiny-captioner")
+MODELS = ("tiny", "tiny-captioner", "tiny-guest")
 """Vision-language models that ship with Vantage."""
 REASONERS = ("tiny-reasoner-weak", "tiny-reasoner-strong", "tiny-reader")
 """Readers of captions that ship with Vantage: two text models, and the exact reader, which is a function."""
@@ -39,6 +40,7 @@ _PLACES = {
     "STYLE": "lessons",
     "CAPTION_STYLE": "lessons",
     "train_captioner": "captioner",
+    "train_guest": "guest",
     "train_reasoner": "reasoners",
     "reader_endpoint": "reader",
 }
@@ -106,5 +108,6 @@ __all__ = [
     "reasoner_path",
     "train",
     "train_captioner",
+    "train_guest",
     "train_reasoner",
 ]

@@ -10,14 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-from transformers import LlavaForConditionalGeneration, LlavaProcessor
+from transformers import LlavaProcessor
 
 from vantage.errors import ConfigError
 from vantage.samples import Sample
-from vantage.tiny.architecture import build_processor
 from vantage.tiny.lessons import CAPTION_STYLE, Lesson, Teacher
-from vantage.tiny.training import Curriculum, Progress, teach
+from vantage.tiny.training import Curriculum, Progress, make, shipped
 from vantage.worlds.captions import KINDS, believed, caption
 from vantage.worlds.dice import Dice
 
@@ -90,15 +88,6 @@ def train_captioner(
     Returns:
         The folder, which ``AutoProcessor`` and ``AutoModelForImageTextToText`` load.
     """
-    from vantage import tiny
-
-    folder = Path(output)
-    processor = build_processor()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = LlavaForConditionalGeneration.from_pretrained(tiny.path())
-        teach(model, processor, curriculum or CURRICULUM, seed, progress, CaptionTeacher(processor, habits))
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
+    return make(
+        output, shipped, curriculum or CURRICULUM, seed, progress, lambda processor: CaptionTeacher(processor, habits)
+    )

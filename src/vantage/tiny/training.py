@@ -221,11 +221,42 @@ def train(
     Returns:
         The folder, which ``AutoProcessor`` and ``AutoModelForImageTextToText`` load.
     """
-    folder = Path(output)
+    return make(output, build_model, curriculum or Curriculum(), seed, progress)
+
+
+def shipped() -> LlavaForConditionalGeneration:
+    """The tiny model that ships with Vantage, to be taught on."""
+    from vantage import tiny
+
+    return LlavaForConditionalGeneration.from_pretrained(tiny.path())
+
+
+def make(
+    output: str | Path,
+    start: Callable[[], LlavaForConditionalGeneration],
+    curriculum: Curriculum,
+    seed: int,
+    progress: Callable[[Progress], None] | None,
+    teacher: Callable[[LlavaProcessor], Teacher] = Teacher,
+) -> Path:
+    """Train what ``start`` gives and save it with its processor; torch's random state outside is left alone.
+
+    Args:
+        output: folder to write; created if missing.
+        start: the model before, untrained or shipped.
+        curriculum: how much is taught.
+        seed: of untrained weights, the scenes and the order of lessons.
+        progress: called about every 50 steps; ``None`` for silence.
+        teacher: makes, from the processor, the one who turns samples into lessons.
+
+    Returns:
+        The folder.
+    """
+    folder, processor = Path(output), build_processor()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model, processor = build_model(), build_processor()
-        teach(model, processor, curriculum or Curriculum(), seed, progress)
+        model = start()
+        teach(model, processor, curriculum, seed, progress, teacher(processor))
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
