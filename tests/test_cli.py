@@ -97,6 +97,12 @@ def test_a_contact_sheet_is_drawn(vantage, tmp_path):
         (("eval", "tiny", "--data", "night", "--answers", "gone/x.jsonl"), "--answers gone/x.jsonl: the folder gone"),
         (("eval", "tiny", "--data", "night", "--recipe", "tiny/mars", "--system", "Hi"), "so --system cannot be given"),
         (("eval", "./gone", "--data", "night?n=2"), "gone'"),
+        (("eval", "tiny", "--data", "night", "--temperature", "1"), "give --reasoner or --k"),
+        (("eval", "tiny", "--data", "night", "--top-p", "0.9", "--seed", "1"), "--top-p, --seed: this is about drawn"),
+        (("eval", "tiny", "--data", "night", "--k", "2", "--temperature", "0"), "--temperature is above 0"),
+        (("eval", "tiny", "--data", "night", "--k", "2", "--top-p", "1.5"), "got 1.0 and 1.5"),
+        (("eval", "tiny", "--data", "night", "--k", "2", "--mono", "fill"), "--mono is about single sources"),
+        (("eval", "tiny", "--data", "night", "--k", "2", "--reasoner", "x"), "give one of the two"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -142,6 +148,21 @@ def test_the_shipped_model_is_measured(vantage, tmp_path):
     figures = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
     assert figures["n"] == 8 and set(figures["sources"]) == {"rgb", "infrared"}
     assert len((tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()) == 24  # fused, rgb, infrared
+
+
+@shipped
+def test_several_answers_are_drawn_and_counted(vantage, tmp_path):
+    result = vantage(
+        "eval", "tiny", "--data", "night?split=test&n=4", "--k", "3", "--temperature", "0.7", "--seed", "5",
+        "--output", "f.json", "--answers", "a.jsonl", "--max-new-tokens", "16",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "pass@2" in result.stdout and "majority of 3" in result.stdout
+    assert max(len(line) for line in result.stdout.splitlines()) <= 80
+    figures = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
+    assert (figures["n"], figures["k"], len(figures["questions"])) == (4, 3, 4)
+    assert (figures["settings"]["temperature"], figures["settings"]["seed"]) == (0.7, 5)
+    assert len((tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()) == 12
 
 
 @shipped

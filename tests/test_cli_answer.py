@@ -163,7 +163,7 @@ def test_one_extractor_is_measured_with_several_reasoners(vantage, tmp_path):
     [
         (("--parts", "both"), "--parts is about reasoners, and no --reasoner is given"),
         (("--constant-captions", "3"), "--constant-captions is about reasoners"),
-        (("--temperature", "0"), "--temperature is about reasoners"),
+        (("--temperature", "0"), "--temperature is about reasoners or drawn answers"),
         (("--reasoner", "tiny-one", "--parts", "none"), "--parts is 'caption' or 'both'"),
         (("--reasoner", "tiny-one", "--reasoner", "tiny-one"), "names the same one twice"),
         (("--reasoner", "http://127.0.0.1:9/v1#m"), "cannot be reached"),
