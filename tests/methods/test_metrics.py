@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from vantage.methods import Grpo, Mars, Rewards
-from vantage.methods.metrics import group_metrics
+from vantage.methods import Decision, Ekipl, Grpo, Mars, Rewards
+from vantage.methods.metrics import group_metrics, guest_metrics
 
 NAN = math.nan
 # four groups of two fused answers, beside one from each of two sources
@@ -45,3 +45,31 @@ def test_unscored_members_count_nowhere():
     assert found["gain"] == -1.0
     assert found["anchor/rgb/accuracy"] == 1.0
     assert found["anchor/infrared/accuracy"] == 0.0
+
+
+def test_guests_counted_on_fingers():
+    """Two models, the first answers twice; of six guests one is missing, of four rollouts one is unscored."""
+    fused = torch.tensor([[1.0, 0.0], [0.0, NAN]])
+    guest = torch.tensor([[1.0, 0.5, NAN], [0.0, 1.0, 1.0]])
+    rewards = Rewards.of(fused, torch.ones(2, 1), guest)
+    # Kept are the first rollout and the first guest of one group, the second and the third guest of the other.
+    found = guest_metrics(rewards, Ekipl(base=Mars()).decide(rewards, 0), ["a", "a", "b/large"])
+    assert found == pytest.approx(
+        {
+            "guests/pool": 5 / 8,
+            "guests/kept": 3 / 4,
+            "guests/a/kept": 2 / 4,
+            "guests/a/reward": 2.5 / 4,
+            "guests/b/large/kept": 1 / 4,
+            "guests/b/large/reward": 1.0,
+        }
+    )
+
+
+def test_guests_that_never_came_and_an_update_without_members():
+    rewards = Rewards.of(torch.ones(1, 2), None, torch.full((1, 1), NAN))
+    found = guest_metrics(rewards, Ekipl().decide(rewards, 0), ["a"])
+    assert (found["guests/pool"], found["guests/kept"], found["guests/a/kept"]) == (0, 0, 0)
+    assert math.isnan(found["guests/a/reward"])
+    nobody = Decision(torch.zeros(1, 3), torch.zeros(1, 3, dtype=torch.bool))
+    assert guest_metrics(rewards, nobody, ["a"])["guests/kept"] == 0

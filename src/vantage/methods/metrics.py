@@ -53,3 +53,35 @@ def group_metrics(
         metrics[f"gain/{source}"] = _mean(gains[:, column])
         metrics[f"anchor/{source}/accuracy"] = _mean(correct_mono[:, column])
     return metrics
+
+
+def guest_metrics(rewards: Rewards, decision: Decision, models: Sequence[str]) -> dict[str, float]:
+    """Figures of the guests of P groups; anchors are not counted anywhere.
+
+    Args:
+        rewards: as the method saw them.
+        decision: what the method made of the rewards.
+        models: who speaks in each of the E columns of guests; one that answers several times has several.
+
+    Returns:
+        - ``guests/pool``: share of guests among scored answers, ``guests/kept``: among those trained on;
+        - ``guests/<model>/kept``: that model's share of the latter, 0 where nothing is trained on;
+        - ``guests/<model>/reward``: mean reward of its scored answers, NaN where there are none.
+    """
+    fused, guests = rewards.columns("fused"), rewards.columns("guest")
+    heard = ~rewards.members().isnan()
+    kept = heard & decision.trained
+
+    def share(of: Tensor, columns: Tensor) -> float:
+        everyone = of[:, fused].sum() + of[:, guests].sum()
+        return (columns.sum() / everyone.clamp(min=1)).item()
+
+    metrics = {
+        "guests/pool": share(heard, heard[:, guests]),
+        "guests/kept": share(kept, kept[:, guests]),
+    }
+    for model in dict.fromkeys(models):
+        own = [column for column, name in enumerate(models) if name == model]
+        metrics[f"guests/{model}/kept"] = share(kept, kept[:, guests][:, own])
+        metrics[f"guests/{model}/reward"] = _mean(rewards.guest[:, own])
+    return metrics
