@@ -1,4 +1,5 @@
 import json
+import re
 import warnings
 from pathlib import Path
 
@@ -76,6 +77,52 @@ def test_racro_under_mars_asks_as_often_as_racro_and_differs_in_nothing_else():
     assert changed == ["trainer.num_generations", "trainer.per_device_train_batch_size"]
     for recipe in (plain, anchored):
         assert recipe.trainer["per_device_train_batch_size"] / recipe.trainer["num_generations"] == 16
+
+
+def test_vision_ekipl_differs_from_grpo_in_method_guests_and_measuring_alone():
+    plain, ours = recipes.load("tiny/grpo"), recipes.load("tiny/ekipl")
+    assert ours.method.base == plain.method
+    changed = {line.split(":")[0].split(".")[0] for line in recipes.differences(plain, ours)}
+    assert changed == {"method", "guests", "evaluation"}
+
+
+@pytest.mark.parametrize("name", ["ekipl-imitation", "ekipl-dapo", "ekipl-mars"])
+def test_relatives_of_tiny_ekipl_have_its_guests(name):
+    assert recipes.load(f"tiny/{name}").guests == recipes.load("tiny/ekipl").guests
+
+
+@pytest.mark.parametrize(
+    ("name", "rollouts"),
+    [("ekipl", 16), ("ekipl-imitation", 16), ("ekipl-double", 32), ("ekipl-dapo", 16), ("ekipl-mars", 14),
+     ("mars-transfer", 14)],
+)  # fmt: skip
+def test_relatives_of_tiny_ekipl_ask_sixteen_questions_a_step(name, rollouts):
+    recipe = recipes.load(f"tiny/{name}")
+    room = recipe.trainer["num_generations"]
+    assert recipe.method.fused_rollouts(room, len(recipe.method.speakers(("rgb", "infrared")))) == rollouts
+    assert recipe.trainer["per_device_train_batch_size"] / room == 16
+
+
+@pytest.mark.parametrize("size", ["2b", "7b"])
+@pytest.mark.parametrize("task", ["clevr-math", "geomath", "trance"])
+def test_recipes_of_vision_ekipl_are_those_of_reason_rft_with_two_guests(task, size):
+    path = recipes.find(f"papers/ekipl-{size}-{task}")
+    recipe = recipes.load(path)
+    assert recipe.model.path == f"Qwen/Qwen2-VL-{size.upper()}-Instruct"
+    assert (recipe.method.statistics, recipe.method.off_policy.kind) == ("kept", "paper")
+    assert len({guest.endpoint.url for guest in recipe.guests.from_}) == 2
+    trainer = recipe.trainer
+    completions = 8 * trainer["per_device_train_batch_size"] * trainer["gradient_accumulation_steps"]
+    assert completions / trainer["num_generations"] == 16
+    told = {"num_generations": 8, "temperature": 1.0, "learning_rate": 1e-6, "beta": 0.04, "max_completion_length": 512}
+    assert {key: trainer[key] for key in told} == told
+    assert recipe.model.processor == {"max_pixels": 480_000}
+    # What the header says of other domains can be asked for, and is neither trained on nor the test in the domain.
+    specs = [recipes.DataSpec.parse(spec) for spec in re.findall(r"--data '(.*?)'", path.read_text(encoding="utf-8"))]
+    assert {spec.split for spec in specs} <= {"test-ood", "test-ood-left", "test-ood-right"}
+    assert len(specs) == (2 if task == "trance" else 1)
+    assert {tuple(spec.tasks) for spec in (*specs, recipe.data.train, recipe.data.test)} == {tuple(specs[0].tasks)}
+    assert (recipe.data.train.split, recipe.data.test.split) == ("train", "test")
 
 
 def test_recipes_are_shipped():
