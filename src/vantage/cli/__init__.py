@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from vantage.cli import answer, data, evaluate, score
+from vantage.cli import answer, data, evaluate, guests, score
 from vantage.cli import app as page
 from vantage.cli.common import Group, err, out, quiet
 from vantage.errors import ConfigError
@@ -24,6 +24,7 @@ app = typer.Typer(
 tiny_app = typer.Typer(no_args_is_help=True, help="The model that ships with Vantage.")
 app.command("score")(score.score)
 app.add_typer(data.app, name="data")
+app.add_typer(guests.app, name="guests")
 app.add_typer(tiny_app, name="tiny")
 
 
