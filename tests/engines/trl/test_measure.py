@@ -81,11 +81,11 @@ def test_processes_that_share_the_questions_draw_what_one_draws(measured, monkey
         parts.append(rows)
         raise InterruptedError
 
+    monkeypatch.setattr(measure, "gather_object", brought)
     for index in range(processes):
         part = measured("part", index, processes, k=3)
         # Every process waits here for the others; what each brings is kept until all have come.
-        with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-            patch.setattr(measure, "gather_object", brought)
+        with pytest.raises(InterruptedError):
             part._draw("before", part.trainer.model)
     assert sum(map(len, parts)) == 15
     monkeypatch.setattr(measure, "gather_object", lambda rows: [row for own in parts for row in own])
