@@ -43,8 +43,9 @@ class Draw(LogitsProcessor):
         for warper in self.warpers:
             scores = warper(input_ids, scores)
         # In double precision: a hundred thousand single-precision terms would move the boundaries between tokens.
-        reached = scores.double().softmax(dim=-1).cumsum(dim=-1)
-        numbers = torch.tensor([[dice.uniform()] for dice in self.dice], dtype=torch.float64, device=scores.device)
+        wide = torch.float32 if scores.device.type == "mps" else torch.float64  # Apple's accelerator has no doubles
+        reached = scores.to(wide).softmax(dim=-1).cumsum(dim=-1)
+        numbers = torch.tensor([[dice.uniform()] for dice in self.dice], dtype=wide, device=scores.device)
         chosen = (reached <= numbers * reached[:, -1:]).sum(dim=-1)
         # Rounding may put a number on the last boundary; the first token that reaches it is the last possible one.
         chosen = torch.minimum(chosen, reached.argmax(dim=-1))
