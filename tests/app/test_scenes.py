@@ -78,6 +78,16 @@ def test_a_picture_of_8_bits_and_a_broken_one_need_no_mapping(tmp_path, slots):
     assert not scenes.deep(slots[0].path) and not scenes.deep(str(tmp_path / "mapping.txt"))
 
 
+def test_only_a_picture_that_no_browser_shows_is_handed_over_as_pixels(tmp_path):
+    colours = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
+    for name in ("a.tif", "a.ppm", "a.png", "a.jpg", "a.webp"):
+        Image.fromarray(colours).save(tmp_path / name)
+    for name in ("a.tif", "a.ppm"):
+        assert (np.asarray(scenes.foreign(str(tmp_path / name))) == colours).all()
+    for name in ("a.png", "a.jpg", "a.webp", "gone.tif"):
+        assert scenes.foreign(str(tmp_path / name)) is None
+
+
 @pytest.mark.parametrize("mapping", ["<script>", "depth:9-1", "depth:1e999-2", "x" * 100_000, "\0", "thermal:-1-5"])
 def test_a_mapping_that_there_is_not(slots, mapping):
     with pytest.raises(VantageError, match=r"mapping|range"):

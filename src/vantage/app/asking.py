@@ -22,7 +22,7 @@ from vantage.rewards.extract import Box
 from vantage.rewards.frames import frame_of, span_of
 from vantage.samples import Sample
 
-EVERY = 0.05
+EVERY = 0.1
 """Seconds between two pictures of what is being said; a fast model would flood the browser."""
 
 MOST_BOXES = 100

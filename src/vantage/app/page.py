@@ -66,6 +66,13 @@ def build(ways: Sequence[Way]) -> Any:
         redraw = known and known.partition("/")[0] not in way.worlds
         return [gr.update(info=way.about), *(draw(name, turn) if redraw else [gr.skip()] * len(scene))]
 
+    def known(question: str, drawn: str, *values: Any) -> str:
+        try:
+            sample = scenes.sample(_slots(values), question, drawn) if drawn else None
+        except VantageError:
+            return ""  # told when it is asked about
+        return cards.truth(sample) if sample is not None and sample.truth is not None else ""
+
     def ask(name: str, question: str, compare: bool, drawn: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         idle, busy = _buttons(gr, False), _buttons(gr, True)
         way = by_name[name]
@@ -74,10 +81,10 @@ def build(ways: Sequence[Way]) -> Any:
             painted = cards.pictures(sample)
             sample = asking.with_frame(way, sample)
         except VantageError as error:
-            yield "", cards.message(str(error)), *idle
+            yield "", gr.update(value=cards.message(str(error)), elem_classes=[]), *idle
             return
         notice = _strange(way, question)
-        yield painted, cards.hint("…"), *busy
+        yield painted, gr.update(value=cards.hint("…"), elem_classes=[]), *busy
         for panels in asking.ask(way, sample, compare):
             yield gr.skip(), cards.board(panels, way, sample, notice), gr.skip(), gr.skip()
         yield gr.skip(), gr.skip(), *idle
@@ -108,21 +115,18 @@ def build(ways: Sequence[Way]) -> Any:
         pictures, names, mappings = (list(part) for part in zip(*slots, strict=True))
         everything = [*pictures, *names, *mappings]
         for picture, mapping in zip(pictures, mappings, strict=True):
-            picture.change(_deep(gr), picture, mapping, show_progress="hidden", api_visibility="private")
+            picture.change(_deep(gr), picture, [picture, mapping], show_progress="hidden", api_visibility="private")
         scene = [*everything, question, drawn, turn, truth, painted, board]
         draw_button.click(draw, [who, turn], scene, api_visibility="private")
         who.change(switch, [who, turn, drawn], [who, *scene], show_progress="hidden", api_visibility="private")
         # What is known of a drawn scene holds as long as nobody changes it.
         gr.on(
-            [
-                question.input,
-                *(name.input for name in names),
-                *(event for picture in pictures for event in (picture.upload, picture.clear)),
-            ],
-            lambda: "",
-            None,
+            [part.change for part in (question, *pictures, *names)],
+            known,
+            [question, drawn, *everything],
             truth,
             show_progress="hidden",
+            trigger_mode="always_last",
             api_visibility="private",
         )
         page.load(draw, [who, turn], scene, show_progress="hidden", api_visibility="private")
@@ -136,8 +140,9 @@ def build(ways: Sequence[Way]) -> Any:
             api_visibility="private",
         )
         stop_button.click(
-            lambda html: (f'<div class="v-stopped">{html}</div>', *_buttons(gr, False)),
-            board,
+            # The text is left alone: the last words may still be on their way.
+            lambda: (gr.update(elem_classes=["v-stopped"]), *_buttons(gr, False)),
+            None,
             [board, ask_button, stop_button],
             cancels=[asked],
             api_visibility="private",
@@ -187,7 +192,13 @@ def serve(
             app_kwargs={"middleware": [Middleware(guard.OwnPageOnly)]} if guard.is_loopback(host) else {},
             run_history=False,
             # Fonts of the machine: the page asks nobody else for anything.
-            theme=gr.themes.Default(font=_FONTS, font_mono=["ui-monospace", "monospace"]),
+            theme=gr.themes.Default(font=_FONTS, font_mono=["ui-monospace", "monospace"]).set(
+                # Gradio's own is too pale under the white of "Ask" to be read.
+                button_primary_background_fill="*primary_700",
+                button_primary_background_fill_hover="*primary_800",
+                button_primary_background_fill_dark="*primary_700",
+                button_primary_background_fill_hover_dark="*primary_800",
+            ),
             css=_STYLE.read_text(encoding="utf-8"),
         )
     except OSError as error:
@@ -266,11 +277,14 @@ def _dropped(picture: Any) -> Any:
 
 
 def _deep(gr: Any) -> Any:
-    """Asks for a mapping where a picture needs one."""
+    """Asks for a mapping where a picture needs one, and shows a picture whose file no browser shows."""
 
-    def change(path: str | None) -> Any:
+    def change(path: str | None) -> tuple[Any, Any]:
         # What cannot be read at all is told when it is asked about.
-        return gr.update(visible=True) if path is not None and scenes.deep(path) else gr.update(visible=False, value="")
+        if path is not None and scenes.deep(path):
+            return gr.skip(), gr.update(visible=True)
+        foreign = scenes.foreign(path) if path is not None else None
+        return gr.skip() if foreign is None else foreign, gr.update(visible=False, value="")
 
     return change
 

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from PIL import Image
+
 from vantage import worlds
 from vantage.app.ways import Way
 from vantage.errors import ConfigError, PictureError
 from vantage.pictures import Source
+from vantage.pictures.source import open_image
 from vantage.samples import Sample
 
 SLOTS = 4
@@ -22,6 +25,10 @@ DRAWN = 1000
 
 FIRST = 1
 """Number of the scene with which a page begins."""
+
+
+SHOWN = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "AVIF")
+"""Formats that browsers show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,16 @@ def deep(path: str) -> bool:
             return False
         return True
     return False
+
+
+def foreign(path: str) -> Image.Image | None:
+    """The picture of a file that browsers do not show, such as a TIFF; ``None`` where they do, or nobody can."""
+    try:
+        picture = Source(path).load()
+    except PictureError:
+        return None
+    with open_image(path) as header:
+        return None if header.format in SHOWN else picture
 
 
 def sample(slots: Sequence[Slot], question: str, drawn: str = "") -> Sample:

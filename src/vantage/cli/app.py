@@ -62,7 +62,7 @@ def app(
         try:
             page.block_thread()
         finally:
-            page.close()
+            page.close(verbose=False)
 
 
 def _ways(
