@@ -136,8 +136,10 @@ def test_blindly_chosen_groups_get_as_many_positives():
     assert torch.equal(chosen.sum(0), positives.sum(0)), "as many of each source"
     assert not chosen[mono.isnan()].any(), "and none where a source is missing"
     solved = (fused == 1).all(1)
-    for part in (solved, ~solved):
-        assert chosen[part].any(1).sum() == positives[part].any(1).sum(), "in as many groups with something to learn"
+    for seed in range(5):
+        other = BLIND.decide(rewards, seed).trained[:, 3:]
+        for part in (solved, ~solved):
+            assert other[part].any(1).sum() == positives[part].any(1).sum(), "in as many groups with something to learn"
     # A positive is judged as the answer that it stands for, in every group that still has something to learn.
     assert (blind.advantages[:, 3:][chosen & ~solved[:, None]] > 0).all()
     assert torch.equal(BLIND.decide(rewards, 0).trained, blind.trained)

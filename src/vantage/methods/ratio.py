@@ -92,9 +92,7 @@ def weights(
         raise ConfigError(
             f"ratio 'behaviour' weighs a token by p / q and needs the log-probs with which it was drawn; {given}"
         )
-    # min(p / q, c) on the scale of logarithms, where nothing overflows
-    most = now.new_tensor(ratio.truncation)
-    return torch.minimum((now - behaviour.detach()).clamp(max=float(most.log())).exp(), most)
+    return (now - behaviour.detach()).exp().clamp(max=ratio.truncation)
 
 
 def effective_sample_size(
