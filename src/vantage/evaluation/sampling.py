@@ -2,54 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-import torch
-from transformers import LogitsProcessor, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+from transformers import TopKLogitsWarper
 
+from vantage.endpoints.decoding import SeededSampling
 from vantage.errors import ConfigError
 from vantage.evaluation.evaluate import Row, checked, name_of, rows_of
 from vantage.evaluation.passk import SampledEvaluation, summary
 from vantage.generation import for_inference, fused, generate, greedy, prompts
 from vantage.rewards import call_many
 from vantage.samples import PromptStyle, Sample
-from vantage.worlds.dice import Dice
 
 
-class Draw(LogitsProcessor):
-    """Draws each token of each conversation from dice of its own, whatever stands beside it in the batch.
-
-    A real number in [0, 1) chooses the token by the cumulative probabilities; every other token becomes impossible, so
-    that greedy decoding says what was drawn.
+class Draw(SeededSampling):
+    """Draws each token of each conversation from random numbers of its own, whatever stands beside it in the batch.
 
     Args:
         names: one for each conversation of the batch; equal names draw equal numbers.
         temperature: above 0.
         top_p: the least set of the likeliest tokens that has this probability; 1 keeps all.
-        top_k: so many of the likeliest tokens; 0 keeps all.
+        top_k: so many of the likeliest tokens, before ``top_p`` is looked at; 0 keeps all.
     """
 
     def __init__(self, names: Sequence[str], temperature: float, top_p: float, top_k: int) -> None:
-        self.dice = [Dice(name) for name in names]
-        self.warpers: list[Any] = [TemperatureLogitsWarper(float(temperature))]
-        self.warpers += [TopKLogitsWarper(top_k)] if top_k else []
-        self.warpers += [TopPLogitsWarper(float(top_p))] if top_p < 1 else []
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """Scores (B x V) of which one a row is finite: that of the token that was drawn."""
-        for warper in self.warpers:
-            scores = warper(input_ids, scores)
-        # In double precision: a hundred thousand single-precision terms would move the boundaries between tokens.
-        wide = torch.float32 if scores.device.type == "mps" else torch.float64  # Apple's accelerator has no doubles
-        reached = scores.to(wide).softmax(dim=-1).cumsum(dim=-1)
-        numbers = torch.tensor([[dice.uniform()] for dice in self.dice], dtype=wide, device=scores.device)
-        chosen = (reached <= numbers * reached[:, -1:]).sum(dim=-1)
-        # Rounding may put a number on the last boundary; the first token that reaches it is the last possible one.
-        chosen = torch.minimum(chosen, reached.argmax(dim=-1))
-        return torch.full_like(scores, -torch.inf).scatter(1, chosen[:, None], 0.0)  # type: ignore[return-value]
+        digests = (hashlib.sha256(name.encode()).digest() for name in names)
+        super().__init__(
+            [int.from_bytes(digest[:16], "little") for digest in digests], float(temperature), float(top_p)
+        )
+        if top_k:
+            self._warpers.insert(1, TopKLogitsWarper(top_k))
 
 
 def sample_many(
