@@ -133,6 +133,7 @@ def test_right_and_wrong_are_said_where_there_is_a_truth():
     found = shown(panel("yes")).text
     assert "right" not in found and "wrong" not in found
     assert "no final answer stated" in shown(panel(None)).text
+    assert "2 boxes" in shown(panel(None, boxes=((0, 0, 1, 1),) * 2)).text
 
 
 def test_what_stage_a_card_is_at():

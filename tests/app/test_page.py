@@ -21,18 +21,18 @@ EVIL = "<img src=x onerror=window.evil=1><script>window.evil=2</script>"
 
 
 class Slow(Endpoint):
-    """Says a word every 50 ms until it is told to end, and remembers whether somebody left."""
+    """Says a word at a time until it is told to end, and remembers whether somebody left."""
 
     def __init__(self) -> None:
         super().__init__("slow", EndpointSettings(model="slow"))
-        self.words = 12
+        self.words, self.pause = 12, 0.05
         self.left = threading.Event()
 
     async def _call(self, request, emit):
         said = []
         try:
             for place in range(self.words):
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(self.pause)
                 said.append(f"word{place} ")
                 if emit is not None:
                     emit(said[-1])
@@ -164,19 +164,21 @@ def test_another_reasoner_is_a_click_away(page):
     page.answered(3)
 
 
-def test_what_is_said_is_seen_growing(page):
+def test_what_is_said_is_seen_growing(page, monkeypatch):
+    monkeypatch.setattr(SLOW, "pause", 0.3)
     page.switch("slow")
     page.ask()
     page.tab.wait_for_selector(".v-fused .v-reasoner")
     page.tab.wait_for_selector("#v-ask", state="hidden")
     lengths = []
-    for _ in range(60):
+    for _ in range(200):
         lengths.append(len(page.text(".v-fused .v-reasoner p")))
         if "word11" in page.text(".v-fused .v-reasoner p"):
             break
         time.sleep(0.03)
     assert lengths == sorted(lengths) and len(set(lengths)) >= 4
     assert "waiting" in page.text(".v-card >> nth=2")
+    SLOW.pause = 0.01
     page.answered(3)
 
 
@@ -354,6 +356,7 @@ def test_on_a_phone_nothing_runs_out_of_the_page_and_all_can_be_read(page, schem
     page.tab.emulate_media(color_scheme=scheme)
     page.tab.reload()
     page.tab.wait_for_selector(".v-truth b")
+    page.errors.clear()  # of what was under way when the page was left
     page.name(0, "w" * 200)
     page.ask()
     page.answered(3)

@@ -31,8 +31,8 @@ def ask(url):
     settings = httpx.get(f"{url}/config").json()
     (number,) = [one["id"] for one in settings["dependencies"] if one["api_name"] == "ask"]
 
-    def asked(picture, mapping=""):
-        session = secrets.token_hex(5)
+    def asked(picture, mapping="", session=None):
+        session = session or secrets.token_hex(5)
         data = ["spoken", "Who?", False, "", picture, None, None, None, *"abcd", mapping, "", "", ""]
         body = {"data": data, "fn_index": number, "session_hash": session}
         assert httpx.post(f"{url}/gradio_api/queue/join", json=body).status_code == 200

@@ -21,6 +21,9 @@ SIDE = 480
 
 _TAG = re.compile(r"&lt;/?[A-Za-z]{1,20}&gt;")
 
+BIG = 60
+"""Characters of an answer that are written large."""
+
 LONGEST = 20_000
 """Characters of one text that the page shows."""
 
@@ -144,7 +147,9 @@ def _said(stage: Stage, text: str, panel: Panel, way: Way) -> str:
     cut = panel.answer is not None and panel.answer.finished.get(stage) is False
     end = '<span class="v-cursor"></span>' if speaking else '<i class="v-cut"> … cut at the limit</i>' if cut else ""
     shown = text.strip() or ("" if speaking else "(nothing)")
-    return f'<div class="v-said v-{stage}"><h4>{_text(title(stage, way))}</h4><p>{_marked(shown)}{end}</p></div>'
+    kind = f"v-said v-{stage}{' v-live' if speaking else ''}"
+    said = f"<p><span>{_marked(shown)}{end}</span></p>"
+    return f'<div class="{kind}"><h4>{_text(title(stage, way))}</h4>{said}</div>'
 
 
 def _answer(panel: Panel, sample: Sample) -> str:
@@ -152,9 +157,14 @@ def _answer(panel: Panel, sample: Sample) -> str:
         return ""
     hit = right(panel, sample)
     mark = {None: "", True: '<span class="v-right">✓ right</span>', False: '<span class="v-false">✗ wrong</span>'}[hit]
-    final = panel.answer.final
-    text = _text(final) if final else '<i class="v-none">no final answer stated</i>'
-    return f'<div class="v-answer"><b>{text}</b>{mark}</div>'
+    text = panel.answer.final or _counted(len(panel.boxes))
+    size = ' class="v-long"' if len(text) > BIG else ""
+    shown = _text(text) if text else '<i class="v-none">no final answer stated</i>'
+    return f'<div class="v-answer"><b{size}>{shown}</b>{mark}</div>'
+
+
+def _counted(boxes: int) -> str:
+    return f"{boxes} {'box' if boxes == 1 else 'boxes'}" if boxes else ""
 
 
 def _note(panel: Panel) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from vantage.app import asking, cards, guard, scenes
+from vantage.app import asking, cards, dropped, guard, scenes
 from vantage.app.scenes import SLOTS, Slot
 from vantage.app.ways import Way
-from vantage.errors import ConfigError, PictureError, VantageError
+from vantage.errors import ConfigError, VantageError
 from vantage.pictures.mappings import MAPPINGS
 from vantage.samples import Sample
 
@@ -194,10 +194,10 @@ def serve(
             # Fonts of the machine: the page asks nobody else for anything.
             theme=gr.themes.Default(font=_FONTS, font_mono=["ui-monospace", "monospace"]).set(
                 # Gradio's own is too pale under the white of "Ask" to be read.
-                button_primary_background_fill="*primary_700",
-                button_primary_background_fill_hover="*primary_800",
-                button_primary_background_fill_dark="*primary_700",
-                button_primary_background_fill_hover_dark="*primary_800",
+                button_primary_background_fill="*primary_600",
+                button_primary_background_fill_hover="*primary_700",
+                button_primary_background_fill_dark="*primary_600",
+                button_primary_background_fill_hover_dark="*primary_700",
             ),
             css=_STYLE.read_text(encoding="utf-8"),
         )
@@ -235,7 +235,7 @@ def _slot(gr: Any, place: int) -> tuple[Any, Any, Any]:
     """Picture, name and mapping of one slot. The file is taken as it is, never converted on the way."""
     with gr.Column(min_width=150, scale=1):
         name = gr.Textbox(NAMES[place], show_label=False, container=False, max_lines=1, elem_id=f"v-name-{place}")
-        picture = gr.Image(
+        picture = dropped.component()(
             type="filepath",
             image_mode=None,
             format="png",
@@ -246,7 +246,6 @@ def _slot(gr: Any, place: int) -> tuple[Any, Any, Any]:
             buttons=[],
             elem_id=f"v-picture-{place}",
         )
-        picture.preprocess = _dropped(picture)
         mapping = gr.Dropdown(
             ["", *MAPPINGS],
             value="",
@@ -256,24 +255,6 @@ def _slot(gr: Any, place: int) -> tuple[Any, Any, Any]:
             elem_id=f"v-mapping-{place}",
         )
     return picture, name, mapping
-
-
-def _dropped(picture: Any) -> Any:
-    """Where the file of a slot lies; ``None`` where it is empty.
-
-    In the place of Gradio's own, which ends without a word where a file is no picture (``scenes.sample`` says so), and
-    believes any path, of any picture on this machine, that a client posts without the mark of an upload.
-    """
-    folder = Path(picture.GRADIO_CACHE).resolve()
-
-    def path(payload: Any) -> str | None:
-        if payload is None or payload.path is None:
-            return None
-        if not Path(payload.path).resolve().is_relative_to(folder):
-            raise PictureError(f"{payload.path!r} was not dropped on this page")
-        return str(payload.path)
-
-    return path
 
 
 def _deep(gr: Any) -> Any:
