@@ -90,6 +90,7 @@ class LocalGuest(Guest):
         self.logprobs, self.batch_size = logprobs, batch_size
         self._settings = greedy(self.model, self.processor, max_tokens)
         self._waiting: list[_Row] = []
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vantage-guest")
 
     async def ask(self, sample: Sample, style: PromptStyle, turn: int) -> Sequence[Utterance | Exception]:
@@ -107,8 +108,7 @@ class LocalGuest(Guest):
 
     def close(self) -> None:
         """Stop after the next token."""
-        for row in list(self._waiting):
-            row.left = True
+        self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _seed(self, sample: Sample, number: int) -> int:
@@ -145,7 +145,8 @@ class LocalGuest(Guest):
             draws = _Draws([row.seed for row in batch], self.temperature, self.top_p)
 
         def stop(ids: Tensor, _: object, **__: object) -> Tensor:
-            return torch.full((ids.shape[0],), all(row.left for row in batch), device=ids.device)
+            nobody = self._closed or all(row.left for row in batch)
+            return torch.full((ids.shape[0],), nobody, device=ids.device)
 
         # Not `for_inference`, which winds the random state back: it is that of the whole process.
         with torch.inference_mode():

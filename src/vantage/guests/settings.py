@@ -212,8 +212,7 @@ def _function(place: str) -> Any:
     module_name, _, name = place.rpartition(":")
     plugins.load([module_name])
     if module_name.endswith(".py"):
-        found = [m for m in sys.modules.values() if _origin(m) == Path(module_name)]
-        module = found[0]
+        module = next(m for m in list(sys.modules.values()) if _origin(m) == Path(module_name).resolve())
     else:
         module = importlib.import_module(module_name)
     function = getattr(module, name, None)
@@ -224,4 +223,4 @@ def _function(place: str) -> Any:
 
 def _origin(module: Any) -> Path | None:
     origin = getattr(getattr(module, "__spec__", None), "origin", None)
-    return Path(origin) if isinstance(origin, str) else None
+    return Path(origin).resolve() if isinstance(origin, str) and origin.endswith(".py") else None
