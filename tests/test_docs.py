@@ -8,7 +8,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.md"), *ROOT.glob("benchmarks/*.md")])
 # Pages whose Python needs no run and no training.
-RUNNABLE = ["answering.md", "app.md", "data.md", "endpoints.md", "own-data.md", "racro.md", "rewards.md", "scoring.md"]
+RUNNABLE = [
+    "answering.md",
+    "app.md",
+    "data.md",
+    "endpoints.md",
+    "guests.md",
+    "own-data.md",
+    "racro.md",
+    "rewards.md",
+    "scoring.md",
+]
 
 
 def blocks(page: Path) -> list[str]:

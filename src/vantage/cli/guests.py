@@ -124,8 +124,8 @@ def _show(found: dict[str, Survey], total: int | None) -> None:
         grid.add_row(head, *(value(of, total) for of in found.values()))
     out.print(grid)
     if any(of.tally.scored for of in found.values()):
-        out.print("Rewards are of usable answers. Intervals are 95 %, answers taken as independent: too narrow where")
-        out.print("several belong to one question.")
+        out.print("Rewards are of usable answers. Intervals are 95 %, answers taken as")
+        out.print("independent: too narrow where several belong to one question.")
 
 
 def _correct(of: Survey) -> str:
