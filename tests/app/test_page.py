@@ -1,4 +1,7 @@
-"""The page as people meet it: in a browser, by clicking."""
+"""The page as people meet it: in a browser, by clicking.
+
+Each test takes seconds, most of them the browser's; what must not break unseen runs with the fast tests.
+"""
 
 import asyncio
 import re
@@ -164,6 +167,7 @@ def test_another_reasoner_is_a_click_away(page):
     page.answered(3)
 
 
+@pytest.mark.slow
 def test_what_is_said_is_seen_growing(page, monkeypatch):
     monkeypatch.setattr(SLOW, "pause", 0.3)
     page.switch("slow")
@@ -202,6 +206,7 @@ def test_stop_stops_the_model_and_the_endpoint(page, monkeypatch):
     page.answered(3)
 
 
+@pytest.mark.slow
 def test_who_closes_the_tab_stops_the_endpoint(page, browser, url, monkeypatch):
     monkeypatch.setattr(SLOW, "words", 10_000)
     SLOW.left.clear()
@@ -213,6 +218,7 @@ def test_who_closes_the_tab_stops_the_endpoint(page, browser, url, monkeypatch):
     assert SLOW.left.wait(10), "the endpoint goes on"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [["thermal"], ["left", "right"], ["a", "b", "c", "d"]], ids=len)
 def test_one_s_own_pictures_under_names_of_one_s_own(page, tmp_path, names):
     for place, name in enumerate(names):
@@ -227,6 +233,7 @@ def test_one_s_own_pictures_under_names_of_one_s_own(page, tmp_path, names):
     assert page.count(".v-right, .v-false, .v-known") == 0
 
 
+@pytest.mark.slow
 def test_two_sources_of_one_name_are_refused_and_nothing_is_lost(page):
     page.name(1, "rgb")
     page.ask()
@@ -258,13 +265,14 @@ def test_sixteen_bits_ask_for_a_mapping(page, tmp_path):
     page.tab.wait_for_selector("#v-mapping-1", state="hidden")
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_picture_says_so_and_nothing_is_lost(page, tmp_path):
     (tmp_path / "notes.png").write_text("hello")
     page.question("Where is the person?")
-    for file in (tmp_path / "notes.png", write_bomb(tmp_path / "bomb.png")):
+    for file, said in ((tmp_path / "notes.png", "notes.png"), (write_bomb(tmp_path / "bomb.png"), "pixels")):
         page.drop(2, file)
         page.ask()
-        page.tab.wait_for_selector(f".v-wrong >> text={file.name}")
+        page.tab.wait_for_selector(f".v-wrong >> text={said}")
         assert "The picture 'depth' cannot be shown" in page.text(".v-wrong")
         assert page.count("[id^=v-picture-] img") == 3
     page.tab.click("#v-picture-2 button[aria-label='Remove Image']")
@@ -274,6 +282,7 @@ def test_a_file_that_is_no_picture_says_so_and_nothing_is_lost(page, tmp_path):
     page.errors.clear()  # the browser says that it cannot show them either
 
 
+@pytest.mark.slow
 def test_a_tiff_is_shown_and_asked_about(page, tmp_path):
     Image.fromarray(np.full((48, 64, 3), (9, 60, 200), np.uint8)).save(tmp_path / "a.tif")
     page.drop(1, tmp_path / "a.tif")
@@ -282,6 +291,7 @@ def test_a_tiff_is_shown_and_asked_about(page, tmp_path):
     page.tab.wait_for_function("document.querySelector('#v-picture-1 img').naturalWidth == 64")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["question", "name", "picture"])
 def test_the_truth_goes_when_the_scene_is_touched(page, tmp_path, change):
     if change == "question":
@@ -296,6 +306,7 @@ def test_the_truth_goes_when_the_scene_is_touched(page, tmp_path, change):
     assert page.count(".v-right, .v-false, .v-known") == 0
 
 
+@pytest.mark.slow
 def test_without_comparing_there_is_one_card(page):
     page.tab.click("#v-compare input")
     page.ask()
@@ -317,6 +328,7 @@ def test_hostile_names_and_texts_run_nothing(page):
     page.answered(3)
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_fails_is_told_in_its_card(page):
     page.switch("refusing")
     page.ask()
@@ -325,6 +337,7 @@ def test_an_endpoint_that_fails_is_told_in_its_card(page):
     assert "out of order" in page.text(".v-fused .v-wrong")
 
 
+@pytest.mark.slow
 def test_boxes_of_a_reasoner_in_pixels(page):
     page.switch("pixel")
     page.ask()
@@ -336,6 +349,7 @@ def test_boxes_of_a_reasoner_in_pixels(page):
     assert abs(box["width"] / frame["width"] - 0.25) < 0.03 and abs(box["height"] / frame["height"] - 0.5) < 0.03
 
 
+@pytest.mark.slow
 def test_two_tabs_do_not_mix(page, browser, url):
     other = Page(browser.new_page(), url)
     other.tab.click("#v-draw")
@@ -350,6 +364,7 @@ def test_two_tabs_do_not_mix(page, browser, url):
     other.tab.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_nothing_runs_out_of_the_page_and_all_can_be_read(page, scheme):
     page.tab.set_viewport_size({"width": 390, "height": 844})
