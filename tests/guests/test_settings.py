@@ -1,5 +1,7 @@
 """What a recipe may say of guests, and what it is told."""
 
+from contextlib import closing
+
 import pytest
 
 from vantage import recipes
@@ -47,6 +49,15 @@ def test_what_a_run_writes_down_reads_back_as_itself(guest):
     again = recipes.parse(recipes._read(recipes.dump(parsed)))
     assert again.guests == parsed.guests
     assert recipes.differences(parsed, again) == []
+
+
+@pytest.mark.parametrize(("named", "sent"), [({}, False), ({"key_env": "MY_KEY"}, True)])
+def test_writing_a_recipe_down_does_not_allow_a_key_on_a_plain_connection(named, sent):
+    parsed = recipe({"from": [{"endpoint": {"url": "http://10.0.0.5/v1", "model": "m", **named}}]})
+    again = recipes.parse(recipes._read(recipes.dump(parsed)))
+    for one in (parsed, again):
+        with closing(one.guests.from_[0].open()) as guest:
+            assert guest.endpoint.settings.sends_key is sent
 
 
 def test_no_guests_is_none():
