@@ -21,7 +21,7 @@ POINTS = 0.08
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_trained_captions_beat_their_start_and_every_constant_caption(seed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    started = time.monotonic()
+    started = time.process_time()
     result = CliRunner().invoke(app, ["train", "tiny/racro", "--name", "racro", "--set", f"seed={seed}"])
     assert result.exit_code == 0, result.output
     folder = tmp_path / "runs" / "racro"
@@ -43,8 +43,8 @@ def test_trained_captions_beat_their_start_and_every_constant_caption(seed, tmp_
             assert run.leakage.n == run.positive.n + run.negative.n == 576
             assert run.leakage.value <= 0.05
             assert run.constant is not None
-    # Four minutes on a machine that does nothing else; one that does is given some room.
-    assert time.monotonic() - started < 480
+    # Three minutes of one core, and some room; waiting for others on the machine does not count.
+    assert time.process_time() - started < 300
 
 
 SHORT = (
