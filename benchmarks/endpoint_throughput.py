@@ -26,27 +26,39 @@ from vantage.endpoints import EndpointSettings, Reply, open_endpoint
 CAPTION = "A red square stands left of two blue circles; the infrared picture shows one warm person behind them. " * 4
 
 
+REPLY = {
+    "model": "m",
+    "choices": [{"message": {"role": "assistant", "content": "\\boxed{2}"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 100, "completion_tokens": 4},
+}
+
+
+class Server(asyncio.Protocol):
+    """One client; the same reply to every question, made once, so that the time that is measured is the client's."""
+
+    def __init__(self, latency: float) -> None:
+        self.latency, self.came = latency, b""
+        text = json.dumps(REPLY)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+        self.reply = (head + text).encode()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102
+        self.came += data
+        head, end, rest = self.came.partition(b"\r\n\r\n")
+        if end and len(rest) >= int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]):
+            self.came = b""  # a client sends its next question after the reply
+            asyncio.get_running_loop().call_later(self.latency, self.transport.write, self.reply)
+
+
 async def serve(latency: float) -> None:
     """Answer chat requests on a free port, which is printed."""
-
-    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-                size = int(head.partition("content-length:")[2].split("\r\n")[0])
-                model = json.loads(await reader.readexactly(size))["model"]
-                await asyncio.sleep(latency)
-                choice = {"message": {"role": "assistant", "content": "\\boxed{2}"}, "finish_reason": "stop"}
-                usage = {"prompt_tokens": 100, "completion_tokens": 4}
-                text = json.dumps({"model": model, "choices": [choice], "usage": usage})
-                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
-                writer.write((head + text).encode())
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    server = await asyncio.start_server(client, "127.0.0.1", 0, backlog=1024)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Server(latency), "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)  # until the parent is gone
+    await loop.run_in_executor(None, sys.stdin.read)  # until the parent is gone
 
 
 @contextmanager
@@ -86,6 +98,7 @@ def measure(questions: int, concurrency: int, latency: float, rounds: int, cache
         "ideal_seconds": ideal,
         "seconds": [round(value, 4) for value in seconds],
         "processor_seconds": [round(value, 4) for value in processor],
+        "processor_milliseconds_a_question": round(1000 * statistics.median(processor) / questions, 4),
         "ratio_median": round(statistics.median(seconds) / ideal, 4),
         "ratio_least": round(min(seconds) / ideal, 4),
         "ratio_largest": round(max(seconds) / ideal, 4),

@@ -13,7 +13,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Any, Self
 
 from vantage.endpoints import loop, retry
@@ -26,6 +26,9 @@ from vantage.errors import BudgetError, EndpointError
 
 _VERSION = 1
 """Of what a key is made of; a new one makes every kept reply unknown."""
+
+_KEPT = tuple(field.name for field in fields(Reply) if field.name not in ("cached", "seconds"))
+"""What of a reply is written down."""
 
 
 class Endpoint(ABC):
@@ -180,7 +183,7 @@ class Endpoint(ABC):
     def _here(self) -> loop.Here:
         here = asyncio.get_running_loop()
         if self._state is None or self._state.loop is not here:
-            self._state = loop.Here(here, self._width())
+            self._state = loop.Here(here, self._width(), self._cache)
             self._ledger.move()
         return self._state
 
@@ -324,9 +327,8 @@ class Endpoint(ABC):
             raise
         except BudgetError as refused:
             raise BudgetError(f"{self.name}: {refused}" + (f"; the last try: {error}" if error else "")) from None
-        if self._cache is not None:
-            kept = {key: value for key, value in asdict(reply).items() if key not in ("cached", "seconds")}
-            self._cache.put(request.key, kept, reply.model)
+        if (writer := self._here().writer) is not None:
+            await writer.put(request.key, {name: getattr(reply, name) for name in _KEPT}, reply.model)
         return reply
 
     async def _paid(self, request: Request, emit: Emit | None) -> Reply:

@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,12 @@ class CacheError(VantageError, OSError):
 
 def digest(content: Any) -> str:
     """SHA-256 of a JSON value in one canonical form."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return hashlib.sha256(_canonical(content).encode("ascii")).hexdigest()
+
+
+# Made once: `json.dumps` makes an encoder at each call that sets anything.
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_strict = json.JSONEncoder(allow_nan=False).encode
 
 
 class Cache:
@@ -67,10 +71,16 @@ class Cache:
 
     def put(self, key: str, reply: dict[str, Any], model: str = "") -> None:
         """Keep a reply; one that stands already stays, so that all who ask see the same."""
-        text = json.dumps(reply, allow_nan=False)
-        row = (key, model, text, _hash(key, text), time.time())
-        with self._database() as database:
-            database.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", row)
+        self.put_many([(key, reply, model)])
+
+    def put_many(self, replies: Iterable[tuple[str, dict[str, Any], str]]) -> None:
+        """As ``put``, of keys, replies and models; in one transaction: all of them are kept or none."""
+        rows = []
+        for key, reply, model in replies:
+            text = _strict(reply)
+            rows.append((key, model, text, _hash(key, text), time.time()))
+        with self._database() as database, _transaction(database):
+            database.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", rows)
 
     def __len__(self) -> int:
         with self._database() as database:
@@ -115,8 +125,7 @@ class Cache:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         # One at a time, so that a second process does not see a file half made.
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(database):
             tables = database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
             application = database.execute("PRAGMA application_id").fetchone()[0]
             version = database.execute("PRAGMA user_version").fetchone()[0]
@@ -131,14 +140,21 @@ class Cache:
                 raise CacheError(f"{self.path}: a database of something else, no file of replies; name another file")
             elif version != _VERSION:
                 raise CacheError(f"{self.path}: written by another version of Vantage ({version}, not {_VERSION})")
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise
-        database.execute("COMMIT")
         if self.path.stat().st_size <= _CHECKED_BYTES:
             found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
                 raise CacheError(f"{self.path}: no sound file of replies ({found}); {_ADVICE}")
+
+
+@contextlib.contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
 
 
 _ADVICE = "restore it from a copy, or move it away to start anew"

@@ -126,13 +126,13 @@ class ServerEndpoint(Endpoint):
         return json.dumps(body | settings.extra).encode("ascii")
 
     async def _whole(self, body: bytes) -> Reply:
-        answer = await self._connection().post(_CHAT, body)
+        answer = await self._connection().chat(body)
         if answer.status >= 300:
             raise self._status(answer)
         return answers.read(answers.decode(answer.body, answer.kind))
 
     async def _pieces(self, body: bytes, emit: Emit) -> Reply:
-        stream = await self._connection().stream(_CHAT, body)
+        stream = await self._connection().stream(body)
         text: list[str] = []
         refused: list[str] = []
         seen: dict[str, Any] = {}
@@ -162,7 +162,7 @@ class ServerEndpoint(Endpoint):
     async def _models(self) -> list[str]:
         try:
             async with asyncio.timeout(self.settings.timeout):
-                answer = await self._connection().get("models")
+                answer = await self._connection().models()
             if answer.status >= 300:
                 raise self._status(answer)
             found = answers.decode(answer.body, answer.kind)
@@ -244,9 +244,6 @@ class ServerEndpoint(Endpoint):
         if self._link is not None and self._link[0] is asyncio.get_running_loop():
             await self._link[1].close()
         self._link = None
-
-
-_CHAT = "chat/completions"
 
 
 def _some(names: list[str]) -> str:

@@ -60,7 +60,7 @@ class Connection:
         self._settings = settings
         # The OpenAI client insists on one, and servers without keys do not look at it.
         self._key = (key if settings.sends_key else None) or "none"
-        self._url = URL(f"{settings.url}/")
+        self._models, self._chat = (URL(f"{settings.url}/{path}") for path in ("models", "chat/completions"))
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=settings.concurrency + 4,
@@ -76,21 +76,21 @@ class Connection:
         )
         self._client: openai.AsyncOpenAI | None = None
 
-    async def get(self, path: str) -> Answer:
-        """The answer to a GET of a path below the URL.
+    async def models(self) -> Answer:
+        """The answer to a request for the list of models.
 
         Raises:
             EndpointError: a success larger than ``LARGEST``.
             FAULTS: there is no answer.
         """
-        return await self._fetch("GET", path, None)
+        return await self._fetch("GET", self._models, None)
 
-    async def post(self, path: str, body: bytes) -> Answer:
-        """As ``get``, of a POST of JSON."""
-        return await self._fetch("POST", path, body)
+    async def chat(self, body: bytes) -> Answer:
+        """The answer to a question, which is JSON; raises as ``models``."""
+        return await self._fetch("POST", self._chat, body)
 
-    async def _fetch(self, method: str, path: str, body: bytes | None) -> Answer:
-        async with self._session.request(method, self._url / path, data=body, allow_redirects=False) as response:
+    async def _fetch(self, method: str, url: URL, body: bytes | None) -> Answer:
+        async with self._session.request(method, url, data=body, allow_redirects=False) as response:
             status = response.status
             content = bytearray()
             async for chunk in response.content.iter_any():
@@ -103,11 +103,8 @@ class Connection:
             headers = response.headers
         return Answer(status, bytes(content), headers.get("content-type", ""), headers.get("retry-after"))
 
-    async def stream(self, path: str, body: bytes) -> openai.AsyncStream[object]:
-        """Events of an answer to a POST of JSON; to be closed.
-
-        Raises (also when it is read): as ``get``.
-        """
+    async def stream(self, body: bytes) -> openai.AsyncStream[object]:
+        """Events of the answer to a question; to be closed. Raises as ``models``, also when it is read."""
         if self._client is None:
             settings = self._settings
             http = openai.DefaultAioHttpClient(
@@ -125,7 +122,7 @@ class Connection:
                 http_client=http,
             )
         return await self._client.post(
-            f"/{path}",
+            "/chat/completions",
             content=body,
             options={"headers": {"Content-Type": _JSON, "Accept-Encoding": "identity"}},
             cast_to=object,

@@ -14,6 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from vantage.endpoints.cache import Cache
+from vantage.endpoints.writer import Writer
+
 T = TypeVar("T")
 
 _lock = threading.Lock()
@@ -127,9 +130,10 @@ class Flight:
 class Here:
     """What belongs to the loop of one process."""
 
-    def __init__(self, of: asyncio.AbstractEventLoop, width: int) -> None:
+    def __init__(self, of: asyncio.AbstractEventLoop, width: int, cache: Cache | None = None) -> None:
         self.loop = of
         self.slots = asyncio.Semaphore(width)
         self.naming = asyncio.Lock()
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="vantage-endpoint")
         self.flights: dict[str, Flight] = {}
+        self.writer = None if cache is None else Writer(cache)
