@@ -1,5 +1,9 @@
-"""Trains two steps on scripted completions: `two_processes.py MODEL OUT METHOD`, alone or under `accelerate launch`."""
+"""Trains a few steps on scripted completions: `two_processes.py MODEL OUT METHOD`, alone or under `torchrun`.
 
+Method `captions` is rewarded by a reasoner that is gone in the last process from the third step on, where OUT/down is.
+"""
+
+import json
 import os
 import sys
 from pathlib import Path
@@ -11,8 +15,12 @@ from trl import GRPOConfig
 
 from conftest import spoken
 from vantage import worlds
+from vantage.captions import CaptionReward
+from vantage.endpoints import FunctionEndpoint
 from vantage.engines.trl import VantageTrainer
+from vantage.engines.trl.checkpoints import last_complete
 from vantage.engines.trl.logs import MetricsLog
+from vantage.errors import VantageError
 from vantage.methods import Dapo, Grpo, Mars
 from vantage.samples import Sample
 
@@ -24,13 +32,29 @@ class Scripted(VantageTrainer):
         return spoken(prompt_ids, self._tokenizer, images), None
 
 
+class Reader:
+    """Answers with a number that depends on the caption."""
+
+    def __init__(self, out):
+        self.out, self.trainer = Path(out), None
+
+    def __call__(self, messages):
+        gone = (self.out / "down").exists() and self.trainer.state.global_step == 2
+        if gone and self.trainer.accelerator.is_last_process:
+            raise OSError("nobody answers")
+        return rf"\boxed{{{sum(map(ord, messages[-1]['content'])) % 3}}}"
+
+
 def main(folder, out, method):
     torch.set_num_threads(1)
+    reader = Reader(out)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     samples = list(worlds.get("night").dataset("train", n=32, tasks=["count", "exists"]))
     chosen = Mars(shuffled=True, base=Grpo(scale="batch"))
     if method == "dapo":
         chosen = Dapo(max_generation_batches=3)
+    if method == "captions":
+        chosen = Grpo()
     if method == "mixed-sources":
         # Three sources in some rows, two in others: what one process generates must match what the other does.
         chosen = Mars()
@@ -44,12 +68,25 @@ def main(folder, out, method):
         logging_steps=1, save_strategy="no", bf16=False, use_cpu=True, gradient_checkpointing=False,
         disable_tqdm=True,
     )  # fmt: skip
+    if method == "captions":
+        args.max_steps, args.save_strategy, args.save_steps = 4, "steps", 100
     trainer = VantageTrainer if method == "real" else Scripted
     t = trainer(
         folder, chosen, args, train_dataset=samples, rollout_log=f"{out}/rollouts.jsonl",
+        reward=CaptionReward(FunctionEndpoint("reader", reader)) if method == "captions" else None,
         callbacks=[MetricsLog(f"{out}/metrics.jsonl")],
     )  # fmt: skip
-    t.train()
+    reader.trainer = t
+    assert t.accelerator.num_processes == processes
+    Path(out).mkdir(parents=True, exist_ok=True)
+    Path(out, f"process-{t.accelerator.process_index}").touch()
+    checkpoint = last_complete(Path(args.output_dir), processes)
+    try:
+        t.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except VantageError as error:
+        said = [type(error).__name__, str(error), *getattr(error, "__notes__", [])]
+        Path(out, f"failed-{t.accelerator.process_index}.json").write_text(json.dumps(said))
+        return
     t.save_model(f"{out}/model")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 
 from vantage.errors import CheckpointError
 
@@ -69,18 +70,24 @@ def save_whole(folder: Path, step: int, accelerator: Accelerator) -> Iterator[No
 def kept_on_failure(trainer: Any) -> Iterator[None]:
     """Roll out inside; if that fails, save the state from before, so that a resumed run begins this step anew.
 
-    A reward whose endpoint is gone then costs the step, not the hours before it. In one process only: others of a
-    distributed run would wait for one that fails alone.
+    A reward whose endpoint is gone then costs the step, not the hours before it. Of a distributed run only where every
+    process fails (see ``together``): others would wait for one that fails alone.
     """
     before = _random_states()
+    trainer.together.stopped = False
     try:
         yield
     except Exception as error:
         step, folder = trainer.state.global_step, Path(trainer.args.output_dir)
-        if trainer.accelerator.num_processes == 1 and step > 0 and trainer.args.save_strategy != "no":
-            if not complete(folder / f"checkpoint-{step}"):
+        accelerator = trainer.accelerator
+        together = accelerator.num_processes == 1 or trainer.together.stopped
+        if together and step > 0 and trainer.args.save_strategy != "no":
+            there = complete(folder / f"checkpoint-{step}", accelerator.num_processes)
+            # All look before any writes, and none ends, which would end the others, before all have written.
+            if not all(gather_object([there])):
                 _set_random_states(before)
                 trainer._save_checkpoint(trainer.model, trial=None)
+                accelerator.wait_for_everyone()
             error.add_note(
                 f"the state after step {step} is saved in {folder / f'checkpoint-{step}'}; resume from there"
             )

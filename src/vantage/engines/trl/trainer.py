@@ -32,6 +32,7 @@ from vantage.engines.trl.parity import ParityCheck
 from vantage.engines.trl.phase import Collected, RolloutPhase, flags
 from vantage.engines.trl.rollout import Row, Verifier, checked, row
 from vantage.engines.trl.sampling import EpochSampler
+from vantage.engines.trl.together import Together
 from vantage.groups import FUSED, Group, Member
 from vantage.methods import Method
 from vantage.models import load_model, load_processor, placeholder_ids, resized_size
@@ -123,6 +124,7 @@ class VantageTrainer(GRPOTrainer):
             **kwargs,
         )
         self.verifier.ends = frozenset(self._end_tokens())
+        self.together = Together(self.accelerator)
         self.clock = Clock(self.accelerator.device)
         time_vision(self.model, self.clock)
         self._ban_placeholders()
@@ -213,8 +215,11 @@ class VantageTrainer(GRPOTrainer):
     def stock_rewards(
         self, rows: list[Row], prompts: list[Any], completions: list[Any], ids: list[list[int]]
     ) -> Tensor:
-        """``GRPOTrainer._calculate_rewards``: (rows of all processes, F)."""
-        return super()._calculate_rewards(rows, prompts, completions, ids)
+        """``GRPOTrainer._calculate_rewards``: (rows of all processes, F); fails in all processes or in none."""
+        compute = super()._calculate_rewards
+        return self.together.gathered(
+            lambda: compute(rows, prompts, completions, ids), len(prompts), len(self.reward_funcs)
+        )
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         if self._staged is None:
@@ -247,7 +252,7 @@ class VantageTrainer(GRPOTrainer):
         self, inputs: list[Row], prompts: list[Any], completions: list[Any], completion_ids_list: list[list[int]]
     ) -> Tensor:
         if self._staged is None:
-            return super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+            return self.stock_rewards(inputs, prompts, completions, completion_ids_list)
         rollout = self._staged.rollout
         chosen = torch.tensor(rollout.trained_columns(self.num_generations), device=rollout.per_function.device)
         index = chosen[..., None].expand(-1, -1, rollout.per_function.shape[-1])
