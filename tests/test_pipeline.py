@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+import vantage
 from scripted import Script, sample
 from vantage import worlds
 from vantage.captions import Prompts
@@ -28,6 +29,10 @@ def echo(messages) -> str:
 
 def pipeline(model, processor, function=echo, **more) -> Pipeline:
     return Pipeline(model, processor, FunctionEndpoint("echo", function), prompts=PLAIN, **{"max_new_tokens": 6} | more)
+
+
+def test_it_is_offered_at_the_top():
+    assert vantage.Pipeline is Pipeline and "Pipeline" in vantage.__all__
 
 
 def test_a_caption_is_what_an_evaluation_would_have_heard(model, processor):

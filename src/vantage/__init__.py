@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vantage.datasets import load as load_dataset
     from vantage.engines.trl import VantageTrainer
     from vantage.methods import Dapo, Ekipl, Grpo, Imitation, Mars, MarsTransfer, Racro, Ratio
+    from vantage.pipeline import Pipeline
     from vantage.rewards.contract import check_reward
     from vantage.rewards.function import reward_function
 
@@ -27,6 +28,7 @@ _LAZY = {
     "Imitation": ("vantage.methods", "Imitation"),
     "Mars": ("vantage.methods", "Mars"),
     "MarsTransfer": ("vantage.methods", "MarsTransfer"),
+    "Pipeline": ("vantage.pipeline", "Pipeline"),
     "Racro": ("vantage.methods", "Racro"),
     "Ratio": ("vantage.methods", "Ratio"),
     "VantageTrainer": ("vantage.engines.trl", "VantageTrainer"),
@@ -45,6 +47,7 @@ __all__ = [
     "MarsTransfer",
     "Member",
     "Origin",
+    "Pipeline",
     "PromptStyle",
     "Racro",
     "Ratio",
