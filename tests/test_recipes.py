@@ -360,7 +360,6 @@ def test_a_reasoner_is_a_line_or_settings_and_brings_the_instructions():
     assert (recipe.reasoner.endpoint.url, recipe.reasoner.endpoint.model) == ("http://127.0.0.1:8000/v1", "some-model")
     assert recipe.reasoner.others[0].model == "tiny-reader"
     assert recipe.style().system == recipe.reasoner.prompts.extractor
-    assert "OPENAI_API_KEY" in recipes.dump(recipe)  # the name of the variable, never what it holds
     with pytest.raises(ConfigError, match=r"reasoner\.prompts\.extractor"):
         recipes.load("tiny/mars", [told, "prompt.system=Hi"])
     with pytest.raises(ConfigError, match="must not hold a user or a password"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import platform
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
+from vantage import yaml12
 from vantage.captions.settings import ReasonerSettings
 from vantage.datasets import DataSpec, names
 from vantage.errors import ConfigError
@@ -149,7 +149,12 @@ class Recipe(_Section):
     """Written by a run: versions of what it ran with. Ignored when read."""
 
     @model_validator(mode="after")
-    def _one_instruction(self) -> Recipe:
+    def _captions(self) -> Recipe:
+        if self.reasoner is not None and self.evaluation.k:
+            raise ValueError(
+                f"evaluation.k: {self.evaluation.k} answers to a question are to be drawn, but with a reasoner the "
+                "model writes captions, which no verifier reads; set it to 0"
+            )
         if self.reasoner is not None and (self.prompt.system or self.prompt.instruction):
             raise ValueError(
                 "prompt.system and prompt.instruction: with a reasoner the policy is told reasoner.prompts.extractor "
@@ -183,7 +188,7 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """
     file = find(path)
     try:
-        content = _read(file.read_text(encoding="utf-8"))
+        content = yaml12.read(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not YAML: {error}") from error
     except OSError as error:
@@ -235,7 +240,7 @@ def dump(recipe: Recipe) -> str:
     """YAML of the recipe with every default written out and the versions that it runs with; reads back as itself."""
     content = recipe.model_dump(mode="json")
     content["environment"] = environment()
-    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return yaml12.write(content)
 
 
 def environment() -> dict[str, str]:
@@ -273,7 +278,7 @@ def _override(content: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise ConfigError(f"--set takes key=value, got {override!r}")
     try:
-        value = _read(text)
+        value = yaml12.read(text)
     except yaml.YAMLError as error:
         reason = getattr(error, "problem", None) or error
         raise ConfigError(f"--set {key}: {text!r} is not a YAML value: {reason}") from error
@@ -287,33 +292,6 @@ def _override(content: dict[str, Any], override: str) -> None:
             above = ".".join(parents[:depth])
             raise ConfigError(f"--set {key}: {above} is {place!r}, which has no settings inside; set {above} whole")
     place[last] = value
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-6 is a number, as in YAML 1.2, and a key that is given twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes a text that ``_Loader`` would read as a number."""
-
-
-for _yaml in (_Loader, _Dumper):  # beside YAML 1.1's floats, which need a dot and a sign
-    _yaml.add_implicit_resolver(
-        "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-    )
-
-
-def _read(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)  # noqa: S506  # a safe loader
 
 
 _EXPECTED = {

@@ -46,10 +46,7 @@ class Slow(Endpoint):
 
 
 class Refusing(Endpoint):
-    """Answers once, then never again."""
-
-    def __init__(self) -> None:
-        super().__init__("refusing", EndpointSettings(model="refusing", retries=0))
+    """Answers nothing."""
 
     async def _call(self, request, emit):
         raise EndpointError(f"refusing: out of order {EVIL}")
@@ -65,7 +62,7 @@ def url(site):
         captioner, alone = ways[1].pipeline, ways[0].pipeline
         said = {
             "slow": SLOW,
-            "refusing": Refusing(),
+            "refusing": Refusing("refusing", EndpointSettings(model="refusing", retries=0)),
             "evil": FunctionEndpoint(EVIL, lambda _: f"{EVIL} \\boxed{{{EVIL}}}"),
             "pixel": FunctionEndpoint("pixel", lambda _: r'\boxed{[{"bbox_2d": [16, 16, 32, 48]}]}'),
         }

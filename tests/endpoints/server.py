@@ -16,6 +16,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from vantage.endpoints import Endpoint, EndpointSettings, open_endpoint
+
 Behaviour = Callable[[int, dict[str, Any]], "str | tuple[str, Any]"]
 
 
@@ -194,3 +196,26 @@ class Server:
         head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n"
         writer.write((head + "".join(f"{k}: {v}\r\n" for k, v in extra) + "\r\n").encode() + content)
         await writer.drain()
+
+
+def says(text: str) -> list[dict[str, Any]]:
+    """A question."""
+    return [{"role": "user", "content": text}]
+
+
+def at(server: Server, **settings: Any) -> Endpoint:
+    """An endpoint that asks a server, patient in small steps."""
+    given = {"url": server.url, "model": "echo", "timeout": 5, "backoff": 0.01, "retries": 3, **settings}
+    return open_endpoint(EndpointSettings(**given))
+
+
+def pieces(endpoint: Endpoint, text: str) -> list[str]:
+    """Those in which a reply comes."""
+
+    async def collect():
+        found = []
+        async for piece in endpoint.stream(says(text)):
+            found.append(piece)  # noqa: PERF401 - what came before an error counts
+        return found
+
+    return asyncio.run(collect())

@@ -8,20 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from endpoints.server import Server
+from endpoints.server import Server, at, pieces, says
 from vantage.endpoints import EndpointSettings, Refusal, open_endpoint
-from vantage.errors import BudgetError, ConfigError, EndpointError
+from vantage.errors import ConfigError, EndpointError
 
 KEY = "sk-very-secret-0123456789abcdef"
-
-
-def says(text):
-    return [{"role": "user", "content": text}]
-
-
-def at(server, **settings):
-    given = {"url": server.url, "model": "echo", "timeout": 5, "backoff": 0.01, "retries": 3, **settings}
-    return open_endpoint(EndpointSettings(**given))
 
 
 def test_a_reply_says_all_that_is_known_of_it():
@@ -279,57 +270,6 @@ def test_closing_ends_what_is_under_way_and_a_later_question_opens_anew():
         endpoint.close()
 
 
-def pieces(endpoint, text):
-    async def collect():
-        found = []
-        async for piece in endpoint.stream(says(text)):
-            found.append(piece)  # noqa: PERF401 - what came before an error counts
-        return found
-
-    return asyncio.run(collect())
-
-
-def test_a_stream_comes_in_pieces_and_is_kept_whole(tmp_path):
-    with Server() as server, at(server, cache=tmp_path / "c") as endpoint:
-        assert pieces(endpoint, "abcdefgh") == ["ABC", "DEF", "GH"]
-        assert pieces(endpoint, "abcdefgh") == ["ABCDEFGH"]
-        reply = endpoint.ask_sync(says("abcdefgh"))
-        assert reply.cached and (reply.prompt_tokens, reply.completion_tokens) == (10, 5)
-        assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("trouble", "said"),
-    [
-        (("stream", 2, False), "broke off after 6 characters"),
-        (("event", "{broken"), "cannot be read"),
-        (("event", "[1]"), "a JSON object was expected"),
-        (("event", '{"choices": [7]}'), "cannot be read"),
-        (("event", '{"choices": [{"delta": {"content": 7}}]}'), "'content' is 7"),
-        (("event", '{"error": {"message": "out of memory"}}'), "out of memory"),
-        (("status", 400, [], "no"), "status 400: no"),
-    ],
-    ids=str,
-)
-def test_half_a_stream_is_an_error_and_is_not_kept(trouble, said, tmp_path):
-    with (
-        Server(lambda n, b: trouble if n == 0 else "answer") as server,
-        at(server, cache=tmp_path / "c", retries=0) as endpoint,
-    ):
-        with pytest.raises(EndpointError, match=said):
-            pieces(endpoint, "abcdefgh")
-        assert "".join(pieces(endpoint, "abcdefgh")) == "ABCDEFGH"
-
-
-def test_a_stream_that_fails_before_its_first_piece_is_asked_for_again():
-    with Server(lambda n, b: ("status", 503) if n == 0 else "answer") as server, at(server) as endpoint:
-        assert "".join(pieces(endpoint, "abc")) == "ABC"
-    with Server(lambda n, b: ("stream", 1, False)) as server, at(server) as endpoint:
-        with pytest.raises(EndpointError, match="broke off"):
-            pieces(endpoint, "abcdef")
-        assert len(server.requests) == 1, "what was handed over cannot be taken back"
-
-
 def test_a_server_with_one_model_needs_no_name():
     with Server() as server, open_endpoint(server.url) as endpoint:
         replies = endpoint.ask_many_sync([says(f"{i}") for i in range(5)])
@@ -411,49 +351,6 @@ def test_what_has_no_url_is_no_server():
 
     with pytest.raises(ConfigError, match="url"):
         ServerEndpoint(EndpointSettings(model="m"))
-
-
-def test_calls_never_exceed_their_budget_and_what_came_is_kept(tmp_path):
-    with Server(lambda n, b: ("slow", 0.01 * (n % 3))) as server:
-        settings = {"budget": {"calls": 25}, "concurrency": 16, "cache": tmp_path / "c"}
-        with at(server, **settings) as endpoint:
-            with pytest.raises(BudgetError, match="25 calls") as caught:
-                endpoint.ask_many_sync([says(f"{i}") for i in range(100)])
-            assert len(server.requests) == len(server.paid) == endpoint.stats.calls == 25
-            assert sum(reply is not None for reply in caught.value.replies) == 25
-        # The next run pays for nothing that the first has paid for.
-        with at(server, **settings | {"budget": {"calls": 75}}) as endpoint:
-            replies = endpoint.ask_many_sync([says(f"{i}") for i in range(100)])
-            assert [reply.text for reply in replies] == [f"{i}" for i in range(100)]
-        assert len(server.paid) == len(set(server.paid)) == 100
-        with at(server, **settings | {"budget": {"calls": 0}}) as endpoint:
-            assert all(reply.cached for reply in endpoint.ask_many_sync([says(f"{i}") for i in range(100)]))
-
-
-def test_retries_count_against_the_budget():
-    with Server(lambda n, b: ("status", 500)) as server, at(server, budget={"calls": 2}, retries=5) as endpoint:
-        with pytest.raises(BudgetError, match=r"2 calls is spent.*the last try: status 500"):
-            endpoint.ask_sync(says("a"))
-        assert len(server.requests) == 2
-
-
-@pytest.mark.parametrize("limit", [{"tokens": 3000}, {"cost": 0.006, "price_in": 1.0, "price_out": 4.0}])
-def test_tokens_and_money_never_exceed_their_budget(limit):
-    """The server uses as many tokens as it may; the bound is added up by hand."""
-    usage = {"prompt_tokens": 20, "completion_tokens": 100}
-    with (
-        Server(latency=0.005, usage=usage) as server,
-        at(server, budget=limit, max_tokens=100, concurrency=16) as endpoint,
-    ):
-        with pytest.raises(BudgetError, match=r"is spent.*one more call could take up to"):
-            endpoint.ask_many_sync([says(f"{i}") for i in range(200)])
-        calls = len(server.paid)
-        assert calls == endpoint.stats.calls
-        if "tokens" in limit:
-            assert 2700 <= 120 * calls <= 3000
-        else:
-            cost = calls * (20 * 1.0 + 100 * 4.0) / 1e6
-            assert 0.005 <= cost <= 0.006 and endpoint.stats.cost == pytest.approx(cost)
 
 
 def test_replies_do_not_depend_on_the_order_in_which_they_come(tmp_path):

@@ -1,9 +1,13 @@
 """Connections to servers: closed in the end, bounded, and never led elsewhere with the key."""
 
 import asyncio
+import http.server
 import json
+import shutil
+import ssl
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -201,3 +205,24 @@ def test_hosts_that_the_environment_excepts_are_asked_without_a_proxy(monkeypatc
     assert connection._proxy(EndpointSettings(url="http://models.example/v1", model="m")) is None
     assert connection._proxy(EndpointSettings(url="http://models.example:8000/v1", model="m")) is None
     assert connection._proxy(EndpointSettings(url="http://other.example/v1", model="m")) == "http://127.0.0.1:9"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate, and is not here")
+def test_a_certificate_that_is_not_trusted_is_an_error_at_once_that_says_so(tmp_path):
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    subprocess.run([*made, "-keyout", tmp_path / "key", "-out", tmp_path / "cert"], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    serving = threading.Thread(target=server.serve_forever, daemon=True)
+    serving.start()
+    try:
+        with at(f"https://localhost:{server.server_port}/v1", retries=50, backoff=5) as endpoint:
+            for ask in (endpoint.ask_sync, lambda _: streamed(endpoint), lambda _: endpoint.check()):
+                with pytest.raises(EndpointError, match=r"its certificate is not trusted \(self-signed certificate\)"):
+                    ask(QUESTION)
+    finally:
+        server.shutdown()
+        server.server_close()
+        serving.join()

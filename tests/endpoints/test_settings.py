@@ -1,6 +1,9 @@
+import json
+
 import pytest
 from pydantic import ValidationError
 
+from vantage import recipes, yaml12
 from vantage.endpoints import Budget, EndpointSettings, open_endpoint
 from vantage.errors import ConfigError
 
@@ -84,3 +87,14 @@ def test_prices_are_per_million_tokens():
 def test_settings_come_back_from_json_as_they_were():
     settings = EndpointSettings(url="http://127.0.0.1:1/v1", model="m", extra={"top_k": 3}, budget={"calls": 4})
     assert EndpointSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+@pytest.mark.parametrize("named", [{}, {"key_env": "CLUSTER_KEY"}, {"key_env": "OPENAI_API_KEY"}])
+def test_what_is_written_down_allows_a_key_where_it_was_allowed(named):
+    settings = EndpointSettings(url="http://10.0.0.5:8000/v1", model="m", **named)
+    for again in (json.loads(settings.model_dump_json()), settings.model_dump()):
+        assert EndpointSettings(**again) == settings
+        assert EndpointSettings(**again).sends_key is bool(named)
+    plain = yaml12.read(recipes.find("tiny/racro").read_text()) | {"reasoner": {"endpoint": settings}}
+    reasoner = recipes.parse(yaml12.read(recipes.dump(recipes.parse(plain)))).reasoner
+    assert reasoner.endpoint.sends_key is bool(named)

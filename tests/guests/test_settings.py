@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from vantage import recipes
+from vantage import recipes, yaml12
 from vantage.errors import ConfigError
 from vantage.groups import guest as origin
 from vantage.guests import GuestSettings
@@ -46,7 +46,7 @@ def test_a_recipe_opens_its_guests():
 )
 def test_what_a_run_writes_down_reads_back_as_itself(guest):
     parsed = recipe({"from": [guest]})
-    again = recipes.parse(recipes._read(recipes.dump(parsed)))
+    again = recipes.parse(yaml12.read(recipes.dump(parsed)))
     assert again.guests == parsed.guests
     assert recipes.differences(parsed, again) == []
 
@@ -54,7 +54,7 @@ def test_what_a_run_writes_down_reads_back_as_itself(guest):
 @pytest.mark.parametrize(("named", "sent"), [({}, False), ({"key_env": "MY_KEY"}, True)])
 def test_writing_a_recipe_down_does_not_allow_a_key_on_a_plain_connection(named, sent):
     parsed = recipe({"from": [{"endpoint": {"url": "http://10.0.0.5/v1", "model": "m", **named}}]})
-    again = recipes.parse(recipes._read(recipes.dump(parsed)))
+    again = recipes.parse(yaml12.read(recipes.dump(parsed)))
     for one in (parsed, again):
         with closing(one.guests.from_[0].open()) as guest:
             assert guest.endpoint.settings.sends_key is sent

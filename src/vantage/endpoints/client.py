@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import socket
+import ssl
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -205,6 +206,9 @@ class ServerEndpoint(Endpoint):
             cause: BaseException = error
             while cause.__cause__ is not None:
                 cause = cause.__cause__
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                said = self._cleaned(cause.verify_message or str(cause))
+                return Refusal(f"{self.settings.url}: its certificate is not trusted ({said})")
             # Where there was no connection, nothing was answered and nothing is charged.
             lost = not isinstance(cause, (aiohttp.ClientConnectorError, ConnectionRefusedError, socket.gaierror))
             said = self._cleaned(str(cause)) or type(cause).__name__

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from vantage.errors import ConfigError
 
@@ -145,6 +154,12 @@ class EndpointSettings(_Section):
         if self.url is None and not self.model:
             raise ValueError("an endpoint needs a url, or the model of a local one")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_told(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # To name the key's variable is to allow the key on a plain connection, so one that nobody named stays unnamed.
+        named = "key_env" in self.model_fields_set
+        return {key: value for key, value in plain(self).items() if named or key != "key_env"}
 
     @property
     def loopback(self) -> bool:

@@ -13,7 +13,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    field_serializer,
     field_validator,
     model_serializer,
     model_validator,
@@ -81,13 +80,6 @@ class GuestSettings(_Section):
                 f"an endpoint of a guest has a url; for a model on this machine write model: {value.model}"
             )
         return value
-
-    @field_serializer("endpoint")
-    def _as_told(self, value: EndpointSettings | None) -> dict[str, Any] | None:
-        """Without a variable of the key that nobody named: to name it is to allow the key on a plain connection."""
-        if value is None:
-            return None
-        return value.model_dump(mode="json", exclude=set() if "key_env" in value.model_fields_set else {"key_env"})
 
     @model_validator(mode="after")
     def _whole(self) -> GuestSettings:

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from vantage import recipes, runs
+from vantage.engines.trl import launch as engine
 from vantage.engines.trl.checkpoints import last_complete
 from vantage.engines.trl.launch import train
 from vantage.errors import EndpointError
@@ -87,6 +88,38 @@ def test_a_run_is_rewarded_by_its_reasoner_and_compares_others(tmp_path):
         assert [found.reasoner for found in comparison.load(run.reasoners(moment))] == ["echo", "other"]
     written = [file for file in run.folder.rglob("*") if file.is_file() and file.suffix != ".pth"]
     assert not [file for file in written if b"sk-very-secret" in file.read_bytes()]
+
+
+@pytest.mark.parametrize("who", ["the reasoner of training", "another"])
+def test_a_reasoner_out_of_reach_ends_the_run_before_anything_is_loaded_or_written(tmp_path, monkeypatch, who):
+    monkeypatch.setattr(engine, "load_model", lambda *a, **k: pytest.fail("the model was loaded"))
+    with chat_server.Server() as server:
+        content_ = content(server.url)
+        gone = content_["reasoner"]["endpoint"] if who != "another" else content_["reasoner"]["others"][0]
+        gone["url"] = "http://127.0.0.1:9/v1"
+        with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9/v1 cannot be reached"):
+            launch(content_, tmp_path)
+    assert not list((tmp_path / "captions").rglob("*before*"))
+
+
+def test_an_evaluation_whose_calls_failed_is_not_kept_and_is_made_by_a_resumed_run(tmp_path):
+    down = {"now": True}
+
+    def behave(number, body):
+        fails = down["now"] and "Hello" not in body["messages"][-1]["content"]
+        return ("error", 500) if fails and number % 2 else "answer"
+
+    with chat_server.Server(behave) as server:
+        content_ = content(server.url, others=[])
+        content_["reasoner"]["endpoint"]["retries"] = 0
+        with pytest.raises(EndpointError, match=r"echo: \d+ of 18 answers failed, .*evaluation before was not kept"):
+            launch(content_, tmp_path)
+        run = tmp_path / "captions"
+        assert not list(run.rglob("before*.json*"))
+        down["now"] = False
+        launch(content_, tmp_path, resume=True)
+    (before,) = comparison.load(runs.Run(run).reasoners("before"))
+    assert before.unscored == 0
 
 
 @pytest.mark.slow

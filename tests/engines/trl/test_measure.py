@@ -9,7 +9,6 @@ from rich.console import Console
 from vantage import recipes, runs, worlds
 from vantage.engines.trl import measure
 from vantage.engines.trl.measure import Measure
-from vantage.errors import ConfigError
 from vantage.evaluation import Evaluation
 from vantage.evaluation.passk import SampledEvaluation
 from vantage.evaluation.sampling import sample_many
@@ -96,10 +95,3 @@ def test_processes_that_share_the_questions_draw_what_one_draws(measured, monkey
     one, many = (SampledEvaluation.load(found.run.passk("before")) for found in (alone, part))
     assert many.model_copy(update={"seconds": one.seconds}) == one
     assert part.run.passk_answers("before").read_bytes() == alone.run.passk_answers("before").read_bytes()
-
-
-def test_with_a_reasoner_there_is_nothing_to_draw(measured):
-    found = measured(k=2)
-    recipe = recipes.load("tiny/racro", ["evaluation.k=2"])
-    with pytest.raises(ConfigError, match=r"evaluation\.k: 2 answers .* set it to 0"):
-        Measure(recipe, found.run, found.trainer, found.samples, found.console)

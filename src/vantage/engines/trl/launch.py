@@ -16,6 +16,7 @@ from transformers import PrinterCallback, TrainerState
 from trl import GRPOConfig
 
 from vantage import datasets, plugins, tiny
+from vantage.endpoints import open_endpoint
 from vantage.engines.trl.checkpoints import TRAINER_STATE, last_complete, require_space
 from vantage.engines.trl.config import grpo_config, require_installed
 from vantage.engines.trl.logs import MetricsLog, trim
@@ -70,6 +71,11 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         summary: dict[str, Any] = json.loads(run.summary.read_text(encoding="utf-8"))
         return summary
 
+    # First what may be out of reach, as loading a model takes a while.
+    reward = None if recipe.reasoner is None else recipe.reasoner.open()
+    others = [] if recipe.reasoner is None or not main else [open_endpoint(one) for one in recipe.reasoner.others]
+    for reasoner in ([] if reward is None else [reward.endpoint]) + others:
+        reasoner.check()
     path = str(tiny.path(recipe.model.path)) if recipe.model.path in tiny.MODELS else recipe.model.path
     processor = load_processor(path, trust_remote_code=recipe.model.trust_remote_code, **recipe.model.processor)
     model = load_model(
@@ -94,7 +100,6 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         going_on = f"resuming after step {reached.global_step}"
         console.print(going_on if checkpoint else "no checkpoint was finished; starting over")
 
-    reward = None if recipe.reasoner is None else recipe.reasoner.open()
     watching = RichProgress(console)
     trainer = VantageTrainer(
         model,
@@ -114,7 +119,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
     require_space(run.checkpoints, trained, trained)
     trainer.remove_callback(PrinterCallback)  # it prints every figure of every step; RichProgress says what matters
 
-    measure = Measure(recipe, run, trainer, testing, console)
+    measure = Measure(recipe, run, trainer, testing, console, others)
     before = measure("before") if recipe.evaluation.before else None
     try:
         if checkpoint is not None and reached.global_step >= reached.max_steps:

@@ -10,9 +10,9 @@ from rich.console import Console
 from trl.models import unwrap_model_for_generation
 
 from vantage.captions import CaptionReward
-from vantage.endpoints import open_endpoint
+from vantage.endpoints import Endpoint
 from vantage.engines.trl.trainer import VantageTrainer
-from vantage.errors import ConfigError
+from vantage.errors import EndpointError
 from vantage.evaluation import Evaluation, comparison, evaluate, write_rows
 from vantage.evaluation.passk import summary
 from vantage.evaluation.results import figures
@@ -33,26 +33,30 @@ class Measure:
         trainer: whose model is measured.
         samples: on which; ``None`` where the recipe names no test data.
         console: where to show progress.
-
-    Raises:
-        ConfigError: drawn answers are asked for beside a reasoner.
+        others: reasoners beside the one of training, in the main process.
     """
 
     def __init__(
-        self, recipe: Recipe, run: Run, trainer: VantageTrainer, samples: Sequence[Sample] | None, console: Console
+        self,
+        recipe: Recipe,
+        run: Run,
+        trainer: VantageTrainer,
+        samples: Sequence[Sample] | None,
+        console: Console,
+        others: Sequence[Endpoint] = (),
     ) -> None:
         self.recipe, self.run, self.trainer, self.samples, self.console = recipe, run, trainer, samples, console
-        if recipe.evaluation.k and recipe.reasoner is not None:
-            raise ConfigError(
-                f"evaluation.k: {recipe.evaluation.k} answers to a question are to be drawn, but with a reasoner the "
-                "model writes captions, which no verifier reads; set it to 0"
-            )
+        self.others = others
 
     def __call__(self, moment: str) -> Evaluation | None:
         """The evaluation of this moment, or ``None`` where the recipe names no test data.
 
         With a reasoner it is that of the reasoner of training; those of all reasoners are kept beside it. So is that
         of drawn answers, where the recipe asks for them.
+
+        Raises:
+            EndpointError: more calls of a reasoner failed than ``reasoner.max_failed`` allows; nothing is kept of them,
+                so that a resumed run asks again.
         """
         if self.samples is None:
             return None
@@ -141,8 +145,16 @@ class Measure:
         accelerator = self.trainer.accelerator
         found: list[Any] = [None]
         if accelerator.is_main_process:
-            found = [self._compared(moment, model)]
-        result, rows = broadcast_object_list(found)[0]
+            try:
+                found = [self._compared(moment, model)]
+            except Exception as error:
+                if accelerator.num_processes == 1:
+                    raise
+                found = [error]  # the others wait for what comes
+        (told,) = broadcast_object_list(found)
+        if isinstance(told, Exception):
+            raise told
+        result, rows = told
         return result, rows
 
     def _compared(self, moment: str, model: Any) -> tuple[Evaluation, list[Any]]:
@@ -161,13 +173,22 @@ class Measure:
             found, rows = comparison.compare(
                 pipeline,
                 self.samples,
-                [reward.endpoint, *map(open_endpoint, settings.others)],
+                [reward.endpoint, *self.others],
                 model_name=self._called(moment),
                 data_name=str(self.recipe.data.test),
                 inner=settings.reward,
                 answer_in=settings.answer_in,
                 progress=lambda _, done, total: report(done, total),
             )
+        for one in found:
+            asked = [row for row in rows if row["reasoner"] == one.reasoner]
+            failed = [row for row in asked if row["score"] is None]
+            if len(failed) > settings.max_failed * len(asked):
+                raise EndpointError(
+                    f"{one.reasoner}: {len(failed)} of {len(asked)} answers failed, more than "
+                    f"max_failed={settings.max_failed:g} allows, so the evaluation {moment} was not kept; the first: "
+                    f"{failed[0]['error']}"
+                )
         comparison.save(self.run.reasoners(moment), found)
         plain = {name: getattr(found[0], name) for name in Evaluation.model_fields}
         return Evaluation(**plain), rows
