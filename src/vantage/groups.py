@@ -77,6 +77,11 @@ class Member:
         reward: what the method normalises: the score and every other term; ``None`` where unscored.
         advantage: what the method made of the score; ``None`` until judged.
         trained: whether the update learns from it.
+        logprobs: log-probs of its tokens under the model that said it, where it is another than the policy and they
+            are known.
+        refused: why a guest's answer is not there: late, failed, or nothing that the policy's tokens can say; empty
+            where it is.
+        placed: the text that is learned in its place, in controls of anchor transfer; empty elsewhere.
     """
 
     origin: Origin
@@ -86,6 +91,9 @@ class Member:
     reward: float | None = None
     advantage: float | None = None
     trained: bool = False
+    logprobs: list[float] | None = None
+    refused: str = ""
+    placed: str = ""
 
 
 @dataclass(slots=True)
@@ -116,6 +124,7 @@ class Group:
                     "reward": member.reward,
                     "advantage": member.advantage,
                     "trained": member.trained,
+                    **{key: value for key in ("refused", "placed") if (value := getattr(member, key))},
                 }
                 for member in self.members
             ],

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-PHASES = ("rollout", "anchors", "vision", "reward", "update")
-"""What a step consists of; ``vision`` is the vision tower's forward passes, in rollout and update alike."""
+PHASES = ("rollout", "anchors", "guests", "vision", "reward", "update")
+"""What a step consists of; ``vision`` is the vision tower's forward passes, in rollout and update alike; ``guests`` is
+waiting for other models once the policy has spoken."""
 
 
 class Clock:

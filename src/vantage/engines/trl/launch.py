@@ -30,7 +30,8 @@ from vantage.files import write_json
 from vantage.models import context_window, load_model, load_processor, with_resized_size
 from vantage.progress import progress
 from vantage.recipes import Recipe
-from vantage.report import curves
+from vantage.report import curves, passk
+from vantage.report import guests as guest_curves
 from vantage.runs import Run
 from vantage.samples import Sample
 
@@ -100,6 +101,9 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         going_on = f"resuming after step {reached.global_step}"
         console.print(going_on if checkpoint else "no checkpoint was finished; starting over")
 
+    guests = None if recipe.guests is None else recipe.guests.open()
+    if guests is not None and main:
+        guests.check([training[0]])  # one that is not there from the start is found now
     watching = RichProgress(console)
     trainer = VantageTrainer(
         model,
@@ -110,6 +114,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         style=recipe.style(),
         mono=recipe.prompt.mono,
         reward=reward,
+        guests=guests,
         rollout_log=run.rollouts,
         callbacks=[MetricsLog(run.metrics), watching],
         peft_config=lora,
@@ -135,13 +140,18 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     finally:
         watching.close()
+        if guests is not None:
+            guests.close()
         # Of a run that failed too; with nothing logged yet there is nothing to draw, and what failed is the news.
         if main and run.metrics.exists():
             curves.plot(run.metrics, run.curves, title=run.folder.name)
+            guest_curves.plot(run.metrics, run.guests, title=run.folder.name)
     trainer.save_model(str(run.model))
     if main:
         processor.save_pretrained(run.model)
     after = measure("after") if recipe.evaluation.after else None
+    if main:
+        passk.plot(run.passk("before"), run.passk("after"), run.passk_curves, title=run.folder.name)
 
     summary = {
         "name": run.folder.name,

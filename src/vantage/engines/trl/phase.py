@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ from accelerate.logging import get_logger
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from vantage.engines.trl import placing
+from vantage.engines.trl.guests import GuestRows
 from vantage.engines.trl.rollout import Rollout, Row, row
 from vantage.groups import FUSED, Group, Member
 from vantage.methods import Rewards, Speaker
@@ -25,6 +27,7 @@ from vantage.samples import Sample
 
 if TYPE_CHECKING:
     from vantage.engines.trl.trainer import VantageTrainer
+    from vantage.guests import Asked, Guests
 
 logger = get_logger(__name__)
 
@@ -45,6 +48,30 @@ class Collected:
     spoken: list[Group] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
 
+    def generated(self, room: int) -> tuple[Any, ...]:
+        """What the stock trainer's ``_generate`` would have returned for these groups, ``room`` rows each."""
+        rollout = self.rollout
+        places = [(index, *row) for index, rows in enumerate(rollout.rows(room)) for row in rows]
+        live = [alive and index not in self.fillers for index, _, alive in places]
+        completion_ids = [rollout.completion_ids[index][column] for index, column, _ in places]
+        members = [rollout.groups[index].members[column] for index, column, _ in places]
+        logprobs = None
+        if rollout.logprobs is not None:
+            logprobs = [rollout.logprobs[index][column] for index, column, _ in places]
+        mask = None
+        if not all(live):
+            mask = [[int(alive)] * len(ids) for alive, ids in zip(live, completion_ids, strict=True)]
+        return (
+            [rollout.prompt_ids[index] for index, _, _ in places],
+            completion_ids,
+            mask,
+            [[{"role": "assistant", "content": member.placed or member.text}] for member in members],
+            logprobs,
+            {},
+            [rollout.images[index] for index, _, _ in places],
+            [],
+        )
+
 
 class RolloutPhase:
     """Makes the groups of a step with a trainer's own generation and rewards.
@@ -52,9 +79,10 @@ class RolloutPhase:
     Whatever is collective (generation, rewards, gathering) is called equally often by every process.
     """
 
-    def __init__(self, trainer: VantageTrainer, anchors: tuple[Speaker, ...]) -> None:
+    def __init__(self, trainer: VantageTrainer, anchors: tuple[Speaker, ...], guests: Guests | None = None) -> None:
         self._trainer = trainer
         self._anchors = anchors
+        self._guests = None if guests is None else GuestRows(trainer, guests)
         self._step = -1
         self._generations = 0
 
@@ -93,7 +121,7 @@ class RolloutPhase:
                 need,
                 batches,
             )
-        means = {name: float(np.nanmean([f[name] for f in figures])) for name in figures[0]}
+        means = {name: _mean([said[name] for said in figures]) for name in figures[0]}
         means |= {"dynamic/batches": float(len(figures)), "dynamic/filled": have / need}
         # What reward functions logged row by row is of all batches; the table of completions has rows of what is kept.
         trainer._pending_extra_logs.clear()
@@ -120,13 +148,15 @@ class RolloutPhase:
 
     def _roll_out(self, samples: list[Sample], batch: int) -> tuple[Rollout, dict[str, float]]:
         """Speak, score and judge one batch of groups."""
-        trainer, size = self._trainer, self._trainer.num_generations
+        trainer = self._trainer
+        size = trainer.method.fused_rollouts(trainer.num_generations, len(self._anchors))
+        asked = None if self._guests is None else self._guests.ask(samples)
         pictures = [{name: trainer.shown(sample.picture(name)) for name in sample.sources} for sample in samples]
         prompts = [
             trainer.style.messages(sample, pictures=loaded) for sample, loaded in zip(samples, pictures, strict=True)
         ]
         repeated = [prompt for prompt in prompts for _ in range(size)]
-        with trainer.clock.phase("rollout"):
+        with trainer.clock.phase("rollout"), trainer.speaking(size):
             prompt_ids, ids, _, completions, logprobs, _, images, _ = trainer.stock_generate(repeated)
         rows = [row(sample, prompt) for sample, prompt in zip(samples, prompts, strict=True) for _ in range(size)]
         per_function, scores = self._score(rows, repeated, completions, ids)
@@ -136,6 +166,9 @@ class RolloutPhase:
         per_function = per_function.view(len(samples), size, -1)
         if self._anchors:
             per_function = torch.cat([per_function, self._speak_anchors(groups, pictures)], dim=1)
+        if self._guests is not None and asked is not None:
+            heard = self._hear(self._guests, asked, groups, prompts)
+            per_function = torch.cat([per_function, heard], dim=1)
         rollout = Rollout(
             groups=groups,
             prompt_ids=prompt_ids[::size],
@@ -145,7 +178,9 @@ class RolloutPhase:
             prompts=prompts,
             per_function=per_function,
         )
-        return rollout, self._judge(rollout, batch)
+        figures = self._judge(rollout, batch, size)
+        self._place(rollout, size)
+        return rollout, figures
 
     def _speak_anchors(self, groups: list[Group], pictures: list[dict[str, Any]]) -> Tensor:
         """Add single-source answers to every group; their rewards (P, S, F), NaN for a source that a sample lacks."""
@@ -183,6 +218,44 @@ class RolloutPhase:
             group.members += answers
         return rewards
 
+    def _hear(self, guests: GuestRows, asked: Asked, groups: list[Group], prompts: list[Any]) -> Tensor:
+        """Add the guests' answers to every group; their rewards (P, E, F), NaN for one that did not come."""
+        trainer = self._trainer
+        with trainer.clock.phase("guests"):
+            members = guests.members(asked)
+        columns = len(guests.columns)
+        shape = (len(groups), columns, len(trainer.reward_funcs))
+        rewards = torch.full(shape, torch.nan, device=trainer.accelerator.device)
+        answers = [member for line in members for member in line]
+        # One that is missing stands in with an empty answer, so that every process scores equally many.
+        rows = [
+            row(group.sample, prompt) for group, prompt in zip(groups, prompts, strict=True) for _ in range(columns)
+        ]
+        repeated = [prompt for prompt in prompts for _ in range(columns)]
+        texts = [[{"role": "assistant", "content": member.text}] for member in answers]
+        with self._own_logs():
+            per_function, scores = self._score(rows, repeated, texts, [member.token_ids for member in answers])
+        for index, (member, score) in enumerate(zip(answers, scores, strict=True)):
+            if not member.refused:
+                member.score = score
+                rewards[index // columns, index % columns] = per_function[index]
+        for group, line in zip(groups, members, strict=True):
+            group.members += line
+        return rewards
+
+    def _place(self, rollout: Rollout, size: int) -> None:
+        """Put what the method wants to be learned in the place of single-source answers."""
+        placed = self._trainer.method.anchor_text
+        if placed == "anchor":
+            return
+        for index, group in enumerate(rollout.groups):
+            fused = group.members[:size]
+            for column in rollout.trained[index].nonzero().flatten().tolist():
+                member = group.members[column]
+                if member.origin.kind == "mono":
+                    member.placed = placing.text(placed, group.sample, fused[(column - size) % size])
+                    rollout.completion_ids[index][column] = placing.tokens(member.placed, self._trainer)
+
     def _score(
         self, rows: list[Row], prompts: list[Any], completions: list[Any], ids: list[list[int]]
     ) -> tuple[Tensor, list[Score]]:
@@ -203,9 +276,9 @@ class RolloutPhase:
         finally:
             trainer._pending_extra_logs, trainer._pending_metrics = kept
 
-    def _judge(self, rollout: Rollout, batch: int) -> dict[str, float]:
+    def _judge(self, rollout: Rollout, batch: int, size: int) -> dict[str, float]:
         """Ask the method, with the rewards of every process, write its answer into the groups, and sum up."""
-        trainer, groups, size = self._trainer, rollout.groups, self._trainer.num_generations
+        trainer, groups = self._trainer, rollout.groups
         device, gather = trainer.accelerator.device, trainer.accelerator.gather
         rewards = (rollout.per_function * trainer.reward_weights.to(device)).nansum(-1)
         rewards[rollout.per_function.isnan().all(-1)] = torch.nan
@@ -215,7 +288,9 @@ class RolloutPhase:
             rewards = rewards + penalty
 
         everyone = gather(rewards)
-        columns = Rewards.of(everyone[:, :size], everyone[:, size:])
+        guests = size + len(self._anchors)
+        correct = gather(flags(groups, "correct", device))
+        columns = Rewards.of(everyone[:, :size], everyone[:, size:guests], everyone[:, guests:], correct)
         seed = int(np.random.SeedSequence([*self._moment(), batch]).generate_state(1)[0])
         decision = trainer.method.decide(columns, seed)
         start = trainer.accelerator.process_index * len(groups)
@@ -235,7 +310,6 @@ class RolloutPhase:
                         parts["overlong"] = penalty[index, column].item()
                     member.score = replace(member.score, parts=parts)
 
-        correct = gather(flags(groups, "correct", device))
         formatted = gather(flags(groups, "formatted", device))[:, :size]
         sources = [speaker.origin.name for speaker in self._anchors]
         return {
@@ -244,7 +318,8 @@ class RolloutPhase:
             "format": formatted.nanmean().item(),
             "timeouts": gather(flags(groups, "timed_out", device)).nansum().item(),
             **self._parts(groups, size),
-            **group_metrics(columns, correct[:, :size], correct[:, size:], decision, sources),
+            **group_metrics(columns, correct[:, :size], correct[:, size:guests], decision, sources),
+            **({} if self._guests is None else self._guests.figures(columns, decision, groups)),
         }
 
     def _parts(self, groups: list[Group], size: int) -> dict[str, float]:
@@ -288,6 +363,15 @@ def _fill(kept: Rollout, silent: Rollout, size: int) -> tuple[Rollout, set[int]]
     return kept.extend(stand_in), set(range(len(kept.groups), size))
 
 
-def _by_group(logprobs: list[list[float]], groups: list[Group], size: int) -> list[list[list[float]]]:
-    """Log-probs of fused rollouts by group; members that were not sampled with them have none."""
-    return [logprobs[i * size : (i + 1) * size] + [[] for _ in group.members[size:]] for i, group in enumerate(groups)]
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _by_group(logprobs: Sequence[Sequence[float]], groups: list[Group], size: int) -> list[list[list[float | None]]]:
+    """Log-probs of fused rollouts by group; what was not sampled with them has ``None`` for every token."""
+    found: list[list[list[float | None]]] = []
+    for index, group in enumerate(groups):
+        own: list[list[float | None]] = [list(row) for row in logprobs[index * size : (index + 1) * size]]
+        found.append(own + [[None] * len(member.token_ids) for member in group.members[size:]])
+    return found

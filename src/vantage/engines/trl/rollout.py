@@ -116,7 +116,7 @@ class Rollout:
     groups: list[Group] = field(default_factory=list)
     prompt_ids: list[list[int]] = field(default_factory=list)
     completion_ids: list[list[list[int]]] = field(default_factory=list)
-    logprobs: list[list[list[float]]] | None = None
+    logprobs: list[list[list[float | None]]] | None = None
     images: list[list[Any] | None] = field(default_factory=list)
     prompts: list[list[dict[str, Any]]] = field(default_factory=list)
     per_function: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -158,17 +158,30 @@ class Rollout:
             trained=torch.cat([self.trained, other.trained]),
         )
 
-    def trained_columns(self, size: int) -> list[list[int]]:
-        """Columns of the members of each group that are trained on.
+    def rows(self, room: int) -> list[list[tuple[int, bool]]]:
+        """For each group the columns that fill its rows of the update, and whether each is trained on.
+
+        Where a group trains on fewer members than there is room for, its first fused rollout stands in, without loss.
 
         Raises:
-            EngineError: a group trains on more or fewer members than a batch has room for.
+            EngineError: a group trains on more members than a batch has room for.
         """
-        columns = [mask.nonzero().flatten().tolist() for mask in self.trained]
-        for group, chosen in zip(self.groups, columns, strict=True):
-            if len(chosen) != size:
+        found = []
+        for group, mask in zip(self.groups, self.trained, strict=True):
+            chosen = mask.nonzero().flatten().tolist()
+            if len(chosen) > room:
                 raise EngineError(
                     f"row {group.sample.id!r}: the method trains on {len(chosen)} members of the group; a batch holds "
-                    f"num_generations = {size} of each"
+                    f"num_generations = {room} of each"
                 )
-        return columns
+            found.append([(column, True) for column in chosen] + [(0, False)] * (room - len(chosen)))
+        return found
+
+    def columns(self, room: int) -> Tensor:
+        """The columns of ``rows`` as indices, (P, room)."""
+        rows = [[column for column, _ in row] for row in self.rows(room)]
+        return torch.tensor(rows, device=self.advantages.device)
+
+    def live(self, room: int) -> Tensor:
+        """Which of ``rows`` are trained on, (P, room)."""
+        return torch.tensor([[live for _, live in row] for row in self.rows(room)], device=self.advantages.device)

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from trl import GRPOConfig
 
+from vantage.engines.trl import off_policy
 from vantage.errors import ConfigError, DataError
+from vantage.guests import Guests
 from vantage.methods import Method, Speaker
 from vantage.rewards import Reward
 from vantage.rewards import get as get_reward
@@ -71,8 +73,22 @@ def reconcile(method: Method, args: GRPOConfig, kwargs: dict[str, Any]) -> None:
                 f"{per_generation / args.gradient_accumulation_steps:g} optimizer steps); a run resumed there could "
                 "not repeat what the interrupted one would have done. Use a multiple"
             )
+    if method.off_policy is not None:
+        off_policy.reconcile(method.off_policy, args, method.wants_guests)
     # A length limit that the method cannot work with is found here rather than after the first rollout.
     method.length_penalty(torch.zeros(1, 1, dtype=torch.long), args.max_completion_length)
+
+
+def check_guests(method: Method, guests: Guests | None) -> None:
+    """Guests are there if and only if the method takes them.
+
+    Raises:
+        ConfigError: they are missing, or nobody would listen.
+    """
+    if method.wants_guests and guests is None:
+        raise ConfigError(f"{method.name} learns from the answers of other models, and no guests are given")
+    if guests is not None and not method.wants_guests:
+        raise ConfigError(f"guests are given, but {method.name} takes none; use the method ekipl over it")
 
 
 def _clip_higher(method: Method, clip_high: float, args: GRPOConfig) -> None:

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate.logging import get_logger
 from accelerate.utils import gather_object, is_peft_model
 from PIL import Image
@@ -28,12 +27,14 @@ from vantage.engines.trl import settings
 from vantage.engines.trl.checkpoints import kept_on_failure, save_whole
 from vantage.engines.trl.clock import PHASES, Clock, time_vision
 from vantage.engines.trl.logs import RolloutLog
+from vantage.engines.trl.off_policy import OffPolicy
 from vantage.engines.trl.parity import ParityCheck
 from vantage.engines.trl.phase import Collected, RolloutPhase, flags
 from vantage.engines.trl.rollout import Row, Verifier, checked, row
 from vantage.engines.trl.sampling import EpochSampler
 from vantage.engines.trl.together import Together
 from vantage.groups import FUSED, Group, Member
+from vantage.guests import Guests
 from vantage.methods import Method
 from vantage.models import load_model, load_processor, placeholder_ids, resized_size
 from vantage.rewards import Reward
@@ -60,6 +61,7 @@ class VantageTrainer(GRPOTrainer):
         reward_funcs: further reward functions as TRL takes them (sync or async), added to the samples' own reward with
             ``args.reward_weights`` (own reward first). They receive the columns ``sample``, ``id``, ``question``,
             ``truth`` and ``metadata``.
+        guests: other models whose answers join the groups, where the method takes them.
         style: how a sample becomes chat messages.
         mono: how a single source is shown; see ``vantage.samples.view``.
         rollout_log: a JSONL file to which every group is appended.
@@ -84,6 +86,7 @@ class VantageTrainer(GRPOTrainer):
         *,
         reward: Reward | None = None,
         reward_funcs: Callable[..., Any] | Sequence[Callable[..., Any]] = (),
+        guests: Guests | None = None,
         style: PromptStyle | None = None,
         mono: MonoView = "fill",
         rollout_log: str | Path | None = None,
@@ -92,14 +95,16 @@ class VantageTrainer(GRPOTrainer):
     ) -> None:
         args = GRPOConfig() if args is None else copy.copy(args)
         settings.reconcile(method, args, kwargs)
+        settings.check_guests(method, guests)
         self.method = method
         self.style = style or PromptStyle()
         self.mono: MonoView = mono
         self._samples: dict[str, Samples] = {"train": settings.samples(train_dataset, "train_dataset")}
         settings.check_truths(self.training_samples, reward)
         self.verifier = Verifier(reward)
-        self._phase = RolloutPhase(self, settings.anchor_columns(method, self.training_samples))
+        self._phase = RolloutPhase(self, settings.anchor_columns(method, self.training_samples), guests)
         self._staged: Collected | None = None
+        self._off_policy = None if method.off_policy is None else OffPolicy(self, method.off_policy)
         self._figures: dict[str, float] = {}
         more = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
 
@@ -181,8 +186,10 @@ class VantageTrainer(GRPOTrainer):
             collected = self._phase.collect([int(item["row"]) for item in inputs[::size]])
         output = self.enter(collected)
         rollout = collected.rollout
-        chosen = torch.tensor(rollout.trained_columns(size), device=rollout.advantages.device)
-        output["advantages"] = rollout.advantages.gather(1, chosen).flatten().to(output["advantages"])
+        advantages = rollout.advantages.gather(1, rollout.columns(size)) * rollout.live(size)
+        output["advantages"] = advantages.flatten().to(output["advantages"])
+        if self._off_policy is not None:
+            self._off_policy.enter(collected, output)
         everyone = self.accelerator.gather(output["advantages"]).tolist()
         for _ in everyone:
             self._logs["advantages"].pop()
@@ -212,6 +219,15 @@ class VantageTrainer(GRPOTrainer):
         """``GRPOTrainer._generate``."""
         return super()._generate(prompts)
 
+    @contextmanager
+    def speaking(self, rollouts: int) -> Iterator[None]:
+        """Inside, the stock generation takes its prompts for groups of so many."""
+        room, self.num_generations = self.num_generations, rollouts  # type: ignore[has-type]
+        try:
+            yield
+        finally:
+            self.num_generations = room
+
     def stock_rewards(
         self, rows: list[Row], prompts: list[Any], completions: list[Any], ids: list[list[int]]
     ) -> Tensor:
@@ -224,29 +240,7 @@ class VantageTrainer(GRPOTrainer):
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         if self._staged is None:
             return super()._generate(prompts)
-        rollout, fillers = self._staged.rollout, self._staged.fillers
-        columns = rollout.trained_columns(self.num_generations)
-        places = [(index, column) for index, chosen in enumerate(columns) for column in chosen]
-        completion_ids = [rollout.completion_ids[index][column] for index, column in places]
-        texts = [rollout.groups[index].members[column].text for index, column in places]
-        logprobs = None
-        if rollout.logprobs is not None:
-            logprobs = [rollout.logprobs[index][column] for index, column in places]
-        mask = None
-        if fillers:
-            mask = [
-                [int(index not in fillers)] * len(ids) for (index, _), ids in zip(places, completion_ids, strict=True)
-            ]
-        return (
-            [rollout.prompt_ids[index] for index, _ in places],
-            completion_ids,
-            mask,
-            [[{"role": "assistant", "content": text}] for text in texts],
-            logprobs,
-            {},
-            [rollout.images[index] for index, _ in places],
-            [],
-        )
+        return self._staged.generated(self.num_generations)
 
     def _calculate_rewards(
         self, inputs: list[Row], prompts: list[Any], completions: list[Any], completion_ids_list: list[list[int]]
@@ -254,9 +248,20 @@ class VantageTrainer(GRPOTrainer):
         if self._staged is None:
             return self.stock_rewards(inputs, prompts, completions, completion_ids_list)
         rollout = self._staged.rollout
-        chosen = torch.tensor(rollout.trained_columns(self.num_generations), device=rollout.per_function.device)
-        index = chosen[..., None].expand(-1, -1, rollout.per_function.shape[-1])
+        index = rollout.columns(self.num_generations)[..., None].expand(-1, -1, rollout.per_function.shape[-1])
         return self.accelerator.gather(rollout.per_function.gather(1, index).flatten(0, 1))
+
+    def _compute_loss(self, model: Any, inputs: Any) -> Tensor:
+        if self._off_policy is None or not self.model.training:
+            return super()._compute_loss(model, inputs)
+        with self._off_policy.loss(inputs) as own:
+            return super()._compute_loss(model, own)
+
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        if self._off_policy is not None:
+            self._off_policy.weigh(found[0])
+        return found
 
     def shown(self, picture: Image.Image) -> Image.Image:
         """A picture as the rollout backend gets it.

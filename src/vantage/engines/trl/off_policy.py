@@ -1,0 +1,145 @@
+"""Rows that the policy did not sample under the prompt that they are trained with, inside the stock trainer's loss.
+
+The stock loss of a token is ``-min(rho A, clip(rho) A)`` with ``rho = pi / pi_old``, or with ``pi_old`` replaced by any
+other tensor that is handed in. For an off-policy token whose method wants the gradient ``-A w grad log pi``, the
+log-probs of this very pass are handed in as the old ones, so that ``rho`` is 1 and its gradient that of ``log pi``, and
+``A w`` as the advantage. So no line of the stock loss is written again, and rows of the policy pass through untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from trl import GRPOConfig
+
+from vantage.errors import ConfigError
+from vantage.methods.ratio import Ratio, weights
+
+if TYPE_CHECKING:
+    from vantage.engines.trl.phase import Collected
+    from vantage.engines.trl.trainer import VantageTrainer
+
+ROWS, BEHAVIOUR = "off_policy", "behaviour_logps"
+"""Of a batch: which rows are off-policy (B,), and the log-probs of their tokens under who said them (B, T)."""
+
+LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo")
+"""Losses whose gradient at a ratio of 1 is ``-A grad log pi``."""
+
+
+def reconcile(ratio: Ratio, args: GRPOConfig, guests: bool) -> None:
+    """Refuse settings under which another ratio than the stock one would mean something else.
+
+    Args:
+        ratio: the method's.
+        args: the stock trainer's settings.
+        guests: whether other models speak, who alone may know the probabilities of what they say.
+
+    Raises:
+        ConfigError: names the setting, its value and what would be right.
+    """
+    if ratio.kind == "paper":
+        return
+    if ratio.kind == "behaviour" and not guests:
+        raise ConfigError(
+            "method.ratio is 'behaviour', which weighs a text by the probability with which it was said; those of "
+            "single-source answers are not recorded, use 'imitation', 'paper' or 'shaped'"
+        )
+    why = f"method.ratio is {ratio.kind!r}, which sets the weight of every token of a guest; "
+    if args.loss_type not in LOSSES:
+        raise ConfigError(f"{why}loss_type {args.loss_type!r} gives it another meaning, use one of {', '.join(LOSSES)}")
+    if args.importance_sampling_level != "token":
+        raise ConfigError(f"{why}importance_sampling_level must be 'token', not {args.importance_sampling_level!r}")
+    if args.use_liger_kernel:
+        raise ConfigError(f"{why}the fused kernel takes none, set use_liger_kernel: false")
+
+
+class OffPolicy:
+    """Puts the method's ratio into the stock loss, and notes what it did.
+
+    Args:
+        trainer: whose loss it is.
+        ratio: the method's.
+    """
+
+    def __init__(self, trainer: VantageTrainer, ratio: Ratio) -> None:
+        self._trainer, self._ratio = trainer, ratio
+        self._inputs: dict[str, Any] | None = None
+
+    def enter(self, collected: Collected, output: dict[str, Any]) -> None:
+        """Mark the rows of a generation batch that are off-policy."""
+        room, rollout = self._trainer.num_generations, collected.rollout
+        device, ids = output["completion_ids"].device, output["completion_ids"]
+        places = [(index, *row) for index, rows in enumerate(rollout.rows(room)) for row in rows]
+        known = torch.zeros(ids.shape, dtype=torch.float32, device=device)
+        marks = []
+        for line, (index, column, live) in enumerate(places):
+            member = rollout.groups[index].members[column]
+            marks.append(live and index not in collected.fillers and member.origin.kind != "fused")
+            if marks[-1] and member.logprobs is not None:
+                known[line, : len(member.logprobs)] = torch.tensor(member.logprobs, device=device)
+        output[ROWS] = torch.tensor(marks, device=device)
+        output[BEHAVIOUR] = known
+        if "importance_sampling_ratio" in output:
+            # Nobody sampled these rows with the rollout engine, so there is nothing to correct.
+            output["importance_sampling_ratio"] = torch.where(
+                output[ROWS].unsqueeze(1), 1.0, output["importance_sampling_ratio"]
+            )
+
+    @contextmanager
+    def loss(self, inputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The inputs of one loss; what is changed of them, changes for this loss alone."""
+        self._inputs = dict(inputs)
+        try:
+            yield self._inputs
+        finally:
+            self._inputs = None
+
+    def weigh(self, logps: Float[Tensor, "B T"]) -> None:
+        """Called with the policy's log-probs before the stock loss reads old ones and advantages."""
+        inputs = self._inputs
+        if inputs is None or ROWS not in inputs:
+            return
+        rows: Bool[Tensor, "B 1"] = inputs[ROWS].unsqueeze(1)
+        now = logps.detach()
+        old = inputs.get("old_per_token_logps")
+        mask = inputs["completion_mask"] * inputs.get("tool_mask", 1)
+        factor = weights(self._ratio, now, now if old is None else old, inputs[BEHAVIOUR])
+        self._note(rows & mask.bool(), now, factor)
+        if self._ratio.kind == "paper":
+            return
+        if old is not None:
+            inputs["old_per_token_logps"] = torch.where(rows, now, old)
+        advantages = inputs["advantages"].unsqueeze(1)
+        # Padding carries weights of no meaning, and no loss.
+        inputs["advantages"] = torch.where(rows & mask.bool(), advantages * factor, advantages.expand_as(factor))
+
+    def _note(self, tokens: Bool[Tensor, "B T"], logps: Tensor, factor: Tensor) -> None:
+        """Figures of the off-policy tokens of all processes; every process calls this equally often."""
+        trainer = self._trainer
+        clipped = self._clipped(factor)
+        w = torch.where(tokens, factor, 0.0).double()
+        sums = torch.stack([tokens.sum().double(), torch.where(tokens, logps, 0.0).double().sum(),
+                            (clipped & tokens).sum().double(), w.sum(), (w**2).sum()])  # fmt: skip
+        count, logp, cut, total, squares = trainer.accelerator.gather(sums.unsqueeze(0)).sum(0).tolist()
+        if count:
+            trainer._note(
+                {
+                    "guests/logp": logp / count,
+                    "guests/clipped": cut / count,
+                    "guests/weight": total / count,
+                    "guests/ess": total**2 / (squares * count) if squares else 0.0,
+                }
+            )
+
+    def _clipped(self, factor: Tensor) -> Tensor:
+        """Tokens at the end of their range: of the stock clipping, or of the truncation."""
+        if self._ratio.kind == "paper":
+            return (factor < 1 - self._trainer.epsilon_low) | (factor > 1 + self._trainer.epsilon_high)
+        if self._ratio.kind == "behaviour":
+            return factor >= self._ratio.truncation
+        return torch.zeros_like(factor, dtype=torch.bool)

@@ -1,0 +1,254 @@
+"""Guests in the group: who is kept, what the update makes of their tokens, and what becomes of those who stay away."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from vantage.engines.trl import VantageTrainer
+from vantage.engines.trl.logs import MetricsLog
+from vantage.errors import ConfigError
+from vantage.groups import FUSED
+from vantage.guests import Guests
+from vantage.guests.function import FunctionGuest
+from vantage.guests.oracle import OracleGuest
+from vantage.methods import Dapo, Ekipl, Grpo, Imitation, Mars, MarsTransfer
+from vantage.methods.ratio import Ratio
+from vantage.models import load_model, load_processor
+from vantage.worlds import gold
+
+GOLD = FunctionGuest("gold", gold)
+
+
+def never(_):
+    raise RuntimeError("out of order")
+
+
+@pytest.fixture
+def run(tiny_folder, night, config, scripted, tmp_path):
+    """Train some steps on scripted rollouts; the trainer, its groups by step, its figures by step."""
+
+    def start(method, guests=None, samples=None, **settings):
+        torch.manual_seed(0)
+        out = tmp_path / f"run-{time.monotonic_ns()}"
+        out.mkdir()
+        trainer = scripted(VantageTrainer)(
+            load_model(tiny_folder, dtype="float32"),
+            method,
+            config(**{"max_completion_length": 20, **settings}),
+            train_dataset=samples or [night[i] for i in range(8)],
+            processing_class=load_processor(tiny_folder),
+            guests=None if guests is None else Guests(guests, wait=5),
+            rollout_log=out / "rollouts.jsonl",
+            callbacks=[MetricsLog(out / "metrics.jsonl")],
+        )
+        trainer.train()
+        groups = [json.loads(line) for line in (out / "rollouts.jsonl").read_text().splitlines()]
+        metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        return trainer, groups, metrics
+
+    return start
+
+
+def weights(trainer):
+    return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+
+
+def same(one, other, atol=0.0):
+    mine, theirs = weights(one), weights(other)
+    return all(torch.allclose(mine[name], theirs[name], rtol=0, atol=atol) for name in mine)
+
+
+@pytest.mark.parametrize("base", [Grpo(), Dapo(max_generation_batches=2), Mars()], ids=lambda base: base.name)
+def test_without_answers_of_guests_it_is_the_base(base, run):
+    alone, groups, _ = run(base)
+    joined, with_guests, metrics = run(Ekipl(base=base), [FunctionGuest("broken", never, n=2)])
+    assert same(alone, joined)
+    assert [g["id"] for g in groups] == [g["id"] for g in with_guests]
+    assert all(
+        row["guests/pool"] == row["guests/kept"] == 0 and row["guests/missing"] == row["guests/missing/failed"] == 1
+        for row in metrics
+    )
+    refused = [m for g in with_guests for m in g["members"] if m["origin"] == "guest:broken"]
+    assert refused and all("out of order" in m["refused"] and not m["trained"] for m in refused)
+
+
+@pytest.mark.parametrize("statistics", ["kept", "all"])
+def test_the_best_are_kept_and_normalised(statistics, run):
+    """Against NumPy, from what the log says of rewards alone."""
+    guests = [OracleGuest(0.5, n=2), GOLD]
+    _, groups, metrics = run(Ekipl(statistics=statistics), guests, max_steps=3)
+    assert len(groups) == 3 * 2
+    share = []
+    for group in groups:
+        rewards = np.array([m["reward"] for m in group["members"]])
+        order = sorted(range(len(rewards)), key=lambda i: (-rewards[i], i))[:4]  # rollouts come first
+        pool = rewards[order] if statistics == "kept" else rewards
+        expected = np.zeros(len(rewards))
+        if pool.max() > pool.min():
+            expected[order] = (rewards[order] - pool.mean()) / (pool.std(ddof=1) + 1e-4)
+        assert [m["trained"] for m in group["members"]] == [i in order for i in range(len(rewards))]
+        np.testing.assert_allclose([m["advantage"] for m in group["members"]], expected, atol=1e-6)
+        share.append(np.mean([i >= 4 for i in order]))
+    assert 0 < np.mean(share) < 1
+    assert np.mean([row["guests/kept"] for row in metrics]) == pytest.approx(np.mean(share))
+    assert all(row["guests/pool"] == pytest.approx(3 / 7) and row["guests/missing"] == 0 for row in metrics)
+
+
+def test_a_guests_row_is_its_text_under_the_fused_prompt(run, night):
+    samples = [night[i] for i in range(2)]
+    trainer, groups, _ = run(Ekipl(ties="guests"), [GOLD], samples, max_steps=1, steps_per_generation=1)
+    tokenizer = trainer._tokenizer
+    batch = trainer._buffered_inputs[0]
+    rows = batch["off_policy"].nonzero().flatten().tolist()
+    texts = [tokenizer.decode(batch["completion_ids"][i], skip_special_tokens=True).strip() for i in rows]
+    assert sorted(texts) == sorted(gold(sample) for sample in samples)
+    prompts = {
+        tuple(ids[mask.bool()].tolist()) for ids, mask in zip(batch["prompt_ids"], batch["prompt_mask"], strict=True)
+    }
+    assert len(prompts) == 2, "guests and rollouts of a question share its prompt"
+    assert all((batch["completion_ids"][i] == tokenizer.eos_token_id).any() for i in rows)
+    assert all(any(m["origin"] == "guest:gold" and m["trained"] for m in g["members"]) for g in groups)
+
+
+def gradient(trainer, batch):
+    trainer.model.zero_grad()
+    trainer._compute_loss(trainer.model, batch).backward()
+    return torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
+
+
+def per_token_gradient(trainer, batch, factor):
+    """Gradient of ``-sum A w log p`` over the tokens, w given: what the equations say, by automatic differentiation."""
+    trainer.model.zero_grad()
+    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
+    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
+    logits = trainer.model(input_ids=ids, attention_mask=mask, pixel_values=batch["pixel_values"]).logits
+    length = batch["completion_ids"].shape[1]
+    logps = logits[:, -length - 1 : -1].log_softmax(-1).gather(-1, batch["completion_ids"][..., None])[..., 0]
+    live = batch["completion_mask"] * batch.get("tool_mask", 1)
+    w = torch.where(batch["off_policy"][:, None], factor(logps.detach()), 1.0)
+    loss = -(batch["advantages"][:, None] * w * logps * live).sum() / batch["num_items_in_batch"]
+    loss.backward()
+    return torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize(
+    ("ratio", "factor"),
+    [
+        (Ratio(kind="paper"), torch.ones_like),
+        (Ratio(kind="imitation"), torch.ones_like),
+        (Ratio(kind="shaped", gamma=0.2), lambda logps: 0.2 * logps.exp() / (logps.exp() + 0.2) ** 2),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_the_update_follows_the_equation_of_its_ratio(ratio, factor, run):
+    trainer, _, metrics = run(Ekipl(ratio=ratio, statistics="all"), [GOLD], max_steps=1)
+    batch = trainer._buffered_inputs[0]
+    assert batch["off_policy"].any() and (batch["advantages"] != 0).any()
+    found, expected = gradient(trainer, batch), per_token_gradient(trainer, batch, factor)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-7)
+    assert metrics[0]["guests/logp"] < 0 and 0 < metrics[0]["guests/ess"] <= 1
+
+
+def test_after_the_policy_moved_only_the_papers_ratio_moves_with_it(run):
+    """Two updates a generation: rows of guests have the first pass's log-probs as old ones in the paper alone."""
+    found = {}
+    for kind in ("paper", "imitation"):
+        settings = {"num_iterations": 2, "max_steps": 2, "learning_rate": 3e-3}
+        trainer, _, metrics = run(Ekipl(ratio=Ratio(kind=kind), statistics="all"), [GOLD], **settings)
+        found[kind] = weights(trainer)
+        assert (metrics[1]["guests/weight"] != 1) == (kind == "paper")
+    assert any(not torch.equal(found["paper"][name], found["imitation"][name]) for name in found["paper"])
+
+
+def test_imitation_is_supervised_learning_on_right_guests(run):
+    trainer, groups, _ = run(Imitation(ties="guests"), [GOLD, OracleGuest(0.0)], max_steps=1)
+    trained = [m for g in groups for m in g["members"] if m["trained"]]
+    assert {m["origin"] for m in trained} == {"guest:gold"} and all(m["advantage"] == 1 for m in trained)
+    batch = trainer._buffered_inputs[0]
+    live = batch["completion_mask"] * batch["tool_mask"]
+    assert live.sum() == batch["num_items_in_batch"] and live.any(1).tolist() == batch["off_policy"].tolist()
+    torch.testing.assert_close(
+        gradient(trainer, batch), per_token_gradient(trainer, batch, torch.ones_like), rtol=1e-4, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("placed", ["anchor", "truth", "relabelled"])
+def test_right_anchors_are_learned_under_the_fused_prompt(placed, run, night):
+    samples = [night[i] for i in range(24) if night[i].metadata["task"] != "locate"][:8]
+    trainer, groups, _ = run(
+        MarsTransfer(placed=placed), None, samples, num_generations=6, per_device_train_batch_size=48, max_steps=1
+    )
+    batch, by_id = trainer._buffered_inputs[0], {sample.id: sample for sample in samples}
+    assert all([m["origin"] for m in g["members"]] == ["fused"] * 4 + ["mono:rgb", "mono:infrared"] for g in groups)
+    trained = [(g, m) for g in groups for m in g["members"][4:] if m["trained"]]
+    assert 0 < len(trained) == int(batch["off_policy"].sum()) < 16
+    assert all(m["correct"] == m["trained"] for g in groups for m in g["members"][4:])
+    learned = {
+        trainer._tokenizer.decode(ids, skip_special_tokens=True).strip()
+        for ids, mark in zip(batch["completion_ids"], batch["off_policy"], strict=True)
+        if mark
+    }
+    if placed == "anchor":
+        assert learned == {m["text"].strip() for _, m in trained}
+    else:
+        assert learned == {m["placed"] for _, m in trained}
+        truth = [f"<answer> {by_id[g['id']].truth} </answer>" in m["placed"] for g, m in trained]
+        assert all(truth)
+    if placed == "truth":
+        assert all(m["placed"] == gold(by_id[g["id"]]) for g, m in trained)
+    # Rows that nobody fills carry no loss.
+    assert (batch["completion_mask"] * batch["tool_mask"]).any(1).sum() == 8 * 4 + len(trained)
+
+
+def test_late_and_hostile_answers_leave_the_group_smaller(run):
+    def slow(_):
+        time.sleep(30)
+        return "never heard"
+
+    texts = iter(
+        ["<image> <think> a </think> <answer> 1 </answer>", "yes " * 300_000, "", "<answer> elephant </answer>"] * 9
+    )
+    guests = [FunctionGuest("slow", slow), FunctionGuest("hostile", lambda _: next(texts)), GOLD]
+    start = time.monotonic()
+    _, groups, metrics = run(Ekipl(), guests, max_steps=1)
+    assert time.monotonic() - start < 25
+    members = {
+        name: [m for g in groups for m in g["members"] if m["origin"] == f"guest:{name}"]
+        for name in ("slow", "hostile")
+    }
+    assert all(m["refused"] == "late" for m in members["slow"])
+    assert all(m["refused"] and not m["trained"] and m["reward"] is None for m in members["hostile"])
+    missing = {name: row for name, row in metrics[0].items() if name.startswith("guests/missing") and row}
+    # Of six answers two were late; the hostile one has four texts in turn, of which a step hears two.
+    assert missing.pop("guests/missing") == pytest.approx(2 / 3) and missing["guests/missing/late"] == pytest.approx(
+        1 / 3
+    )
+    assert set(missing) <= {f"guests/missing/{kind}" for kind in ("late", "control", "long", "empty", "lossy")}
+    assert all(m["score"] is not None for g in groups for m in g["members"] if m["origin"] in ("fused", "guest:gold"))
+
+
+@pytest.mark.parametrize(
+    ("method", "guests", "settings", "message"),
+    [
+        (Ekipl(), None, {}, "ekipl learns from the answers of other models, and no guests are given"),
+        (Grpo(), [GOLD], {}, "guests are given, but grpo takes none"),
+        (MarsTransfer(), None, {"num_generations": 2}, "at least one fused rollout"),
+        (Ekipl(ratio="shaped"), [GOLD], {"loss_type": "sapo"}, "loss_type 'sapo'"),
+        (Ekipl(ratio="shaped"), [GOLD], {"importance_sampling_level": "sequence"}, "must be 'token'"),
+        (MarsTransfer(ratio="behaviour", anchors="sampled"), None, {}, "single-source answers are not recorded"),
+    ],
+)
+def test_what_cannot_go_together_is_refused(method, guests, settings, message, run):
+    with pytest.raises(ConfigError, match=message):
+        run(method, guests, **settings)
+
+
+def test_guests_without_log_probs_are_refused_where_they_are_needed(run):
+    _, groups, metrics = run(Ekipl(ratio="behaviour"), [GOLD], max_steps=1)
+    assert all("log-probs" in g["members"][-1]["refused"] for g in groups)
+    assert metrics[0]["guests/missing/log-probs"] == 1 and FUSED.kind in {
+        m["origin"] for g in groups for m in g["members"]
+    }
