@@ -34,7 +34,7 @@ def _draw_share(axes: Axes, metrics: Metrics) -> None:
     if len(guests) > 1:  # a single one is all of them
         for name, colour in zip(guests, cycle(SOURCE_COLOURS), strict=False):
             curve(axes, metrics, metrics.get(f"guests/{name}/kept"), f"{name}, of the kept", colour, linewidth=1.3)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylim(0, max(0.1, axes.get_ylim()[1]))
 
 

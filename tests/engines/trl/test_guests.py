@@ -149,7 +149,7 @@ def test_the_update_follows_the_equation_of_its_ratio(ratio, factor, run):
     assert batch["off_policy"].any() and (batch["advantages"] != 0).any()
     found, expected = gradient(trainer, batch), per_token_gradient(trainer, batch, factor)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-7)
-    assert metrics[0]["guests/logp"] < 0 and 0 < metrics[0]["guests/ess"] <= 1
+    assert metrics[0]["off_policy/logp"] < 0 and 0 < metrics[0]["off_policy/ess"] <= 1
 
 
 def test_after_the_policy_moved_only_the_papers_ratio_moves_with_it(run):
@@ -159,7 +159,7 @@ def test_after_the_policy_moved_only_the_papers_ratio_moves_with_it(run):
         settings = {"num_iterations": 2, "max_steps": 2, "learning_rate": 3e-3}
         trainer, _, metrics = run(Ekipl(ratio=Ratio(kind=kind), statistics="all"), [GOLD], **settings)
         found[kind] = weights(trainer)
-        assert (metrics[1]["guests/weight"] != 1) == (kind == "paper")
+        assert (metrics[1]["off_policy/weight"] != 1) == (kind == "paper")
     assert any(not torch.equal(found["paper"][name], found["imitation"][name]) for name in found["paper"])
 
 

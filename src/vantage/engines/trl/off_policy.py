@@ -129,10 +129,10 @@ class OffPolicy:
         if count:
             trainer._note(
                 {
-                    "guests/logp": logp / count,
-                    "guests/clipped": cut / count,
-                    "guests/weight": total / count,
-                    "guests/ess": total**2 / (squares * count) if squares else 0.0,
+                    "off_policy/logp": logp / count,
+                    "off_policy/clipped": cut / count,
+                    "off_policy/weight": total / count,
+                    "off_policy/ess": total**2 / (squares * count) if squares else 0.0,
                 }
             )
 
