@@ -22,7 +22,14 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
 )  # fmt: skip
 BLACK, GREY = "#222222", "#777777"
 SOURCE_COLOURS = (ORANGE, PURPLE, SKY, YELLOW, BLUE, GREEN)
-TIME_COLOURS = {"rollout": BLUE, "anchors": ORANGE, "vision": PURPLE, "reward": GREEN, "update": SKY}
+TIME_COLOURS = {
+    "rollout": BLUE,
+    "anchors": ORANGE,
+    "guests": RED,
+    "vision": PURPLE,
+    "reward": GREEN,
+    "update": SKY,
+}
 """The parts of a step, which add up to it."""
 
 LINE, RAW_ALPHA = 1.8, 0.22
@@ -242,7 +249,7 @@ def _draw_lengths(axes: Axes, metrics: Metrics) -> None:
 def _draw_time(axes: Axes, metrics: Metrics) -> None:
     width = len(metrics.step) / SMOOTH_SHARE if len(metrics.step) >= SMOOTH_FROM else 0.0
     logged = {name: np.nan_to_num(column) for name, column in metrics.below("time").items()}
-    parts = {name: logged[name] for name in TIME_COLOURS if name in logged}
+    parts = {name: logged[name] for name in TIME_COLOURS if name in logged and logged[name].any()}
     total = sum(float(column.sum()) for column in parts.values())
     bottom = np.zeros(len(metrics.step))
     for name, column in parts.items():
