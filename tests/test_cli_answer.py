@@ -47,6 +47,7 @@ REASONERS = {
     "tiny-two": lambda _: "\\boxed{2}",
     "tiny-broken": broken,
     "tiny-vague": lambda _: "hard to say [/bold]",
+    "tiny-hostile": lambda _: "\x1b]0;mine\x07\x1b[2J\x9b \ud800 first\nsecond \\boxed{2\x1b[1m}",
 }
 
 
@@ -99,6 +100,15 @@ def test_a_reply_without_an_answer_is_said_to_have_none(vantage):
     assert "none: the reply states no final answer" in result.stdout
 
 
+def test_a_reply_cannot_steer_the_terminal(vantage):
+    result = vantage(*ASK, "--reasoner", "tiny-hostile")
+    assert result.exit_code == 0, result.output
+    assert not {"\x1b", "\x07", "\x9b", "\ud800"} & set(result.stdout)
+    first, second = (line for line in result.stdout.splitlines() if "first" in line or "second" in line)
+    assert "\\x1b]0;mine\\x07" in first and "second \\boxed" in second
+    assert json.loads(vantage(*ASK, "--reasoner", "tiny-hostile", "--json").stdout)["final"] == "2\x1b[1m"
+
+
 def test_pictures_of_many_bits_take_a_mapping(vantage, tmp_path):
     Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 9).save(tmp_path / "deep.png")
     ask = ("answer", "--image", "infrared=deep.png", "--question", "x?", "--model", "tiny", "--reasoner", "tiny-one",
@@ -129,6 +139,14 @@ def test_a_mistake_is_one_message(arguments, message, vantage):
     result = vantage("answer", "--question", "x?", *arguments)
     assert message in refused(result) and "secret" not in result.output
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("question", ["<image> How many?", "How many? <eos>"])
+def test_a_question_that_holds_a_mark_of_prompts_is_refused(question, vantage):
+    result = vantage(
+        "answer", "--image", "rgb=a.png", "--question", question, "--model", "tiny", "--reasoner", "tiny-one"
+    )
+    assert "its question" in refused(result)
 
 
 def test_an_empty_question_is_refused(vantage):

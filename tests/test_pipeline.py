@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from scripted import Script, sample
 from vantage import worlds
 from vantage.captions import Prompts
 from vantage.endpoints import Budget, FunctionEndpoint
-from vantage.errors import ConfigError
+from vantage.errors import ConfigError, DataError
 from vantage.evaluation import evaluate
 from vantage.generation import each
 from vantage.groups import FUSED, mono
@@ -70,6 +71,16 @@ def test_another_reasoner_answers_from_the_same_captions(model, processor):
     (other,) = asked.reason(described, FunctionEndpoint("yes-man", lambda _: "<answer>yes</answer>"))
     assert (other.final, other.reasoner, other.caption) == ("yes", "yes-man", described[0].caption)
     assert Pipeline(model, processor, prompts=PLAIN, max_new_tokens=2).answer(samples)[0].final is None
+
+
+def test_a_question_that_would_be_read_as_a_picture_or_an_end_is_an_error(model, processor):
+    asked, end = pipeline(model, processor), processor.tokenizer.eos_token
+    for mark, what in (("<image>", "marks a picture"), (end, f"holds '{end}', as in .* which would steer the model")):
+        marked = replace(sample("a", "rgb"), question=f"What is {mark} here?")
+        with pytest.raises(DataError, match=f"row 'a': its question {what}"):
+            asked.answer([sample("b", "rgb"), marked])
+        with pytest.raises(DataError, match=f"row 'a': its question {what}"):
+            list(asked.stream(marked))
 
 
 def test_a_failed_call_is_told_and_hides_no_other(model, processor, monkeypatch):

@@ -1,6 +1,9 @@
+from contextlib import closing
+
 import pytest
 
 from vantage import recipes, runs
+from vantage.endpoints.cache import Cache, digest
 from vantage.errors import ConfigError
 
 
@@ -61,6 +64,17 @@ def test_a_run_that_made_nothing_gives_its_name_back(recipe, tmp_path):
     runs.abandon(run)
     assert list(tmp_path.iterdir()) == []
     runs.start("first", recipe, tmp_path)
+
+
+@pytest.mark.parametrize("replied", [0, 1])
+def test_a_run_that_only_opened_its_file_of_replies_made_nothing(replied, recipe, tmp_path):
+    run = runs.start("first", recipe, tmp_path)
+    with closing(Cache(run.replies)) as kept:
+        assert len(kept) == 0
+        for number in range(replied):
+            kept.put(digest(number), {"text": "paid for"})
+    runs.abandon(run)
+    assert run.folder.exists() == bool(replied)
 
 
 @pytest.mark.parametrize("made", ["metrics.jsonl", "before.json", "checkpoints/checkpoint-1/model", "notes.txt"])

@@ -20,9 +20,10 @@ from transformers import StoppingCriteriaList
 
 from vantage.captions import Prompts, final_answer
 from vantage.captions.prompts import Part
+from vantage.datasets.check import marks_of, question_problems
 from vantage.endpoints import Endpoint, EndpointSettings, Reply, loop, open_endpoint
 from vantage.endpoints.decoding import PieceStreamer
-from vantage.errors import BudgetError, ConfigError, EndpointError
+from vantage.errors import BudgetError, ConfigError, DataError, EndpointError
 from vantage.generation import Messages, Said, for_inference, fused, generate, greedy, prompts
 from vantage.groups import FUSED, Origin
 from vantage.samples import MonoView, Sample
@@ -136,6 +137,7 @@ class Pipeline:
         self.prompts, self.label_sources, self.mono = prompts or Prompts(), label_sources, mono
         self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
         self._settings = greedy(model, processor, max_new_tokens)
+        self._marks = marks_of(processor)
         self._one_at_a_time = threading.Lock()
 
     def answer(
@@ -175,10 +177,13 @@ class Pipeline:
 
         Raises:
             ConfigError: parts other than ``CAPTION``, ``BOTH`` and ``ALONE``.
+            DataError: a question is blank, or holds what stands for a picture or steers the model.
             PictureError: a sample's picture cannot be read.
         """
         wanted = _checked(parts)
         samples = list(samples) if not isinstance(samples, Sequence) else samples
+        for sample in samples:
+            self._require_text(sample)
         total = sum(len(tuple(origins(sample))) for sample in samples)
         views = prompts(samples, [self._style(part) for part in wanted], self.mono, origins)
         answers: list[Answer] = []
@@ -234,6 +239,7 @@ class Pipeline:
         Raises (when it is read): as ``describe``.
         """
         wanted = _checked(parts)
+        self._require_text(sample)
         (view,) = prompts([sample], [self._style(part) for part in wanted], self.mono, lambda _: [origin])
         answer = Answer(id=sample.id, question=sample.question, origin=origin, caption="")
         for part, messages in zip(wanted, view.messages, strict=True):
@@ -262,6 +268,10 @@ class Pipeline:
 
     def _style(self, part: Part) -> Any:
         return self.prompts.style(part, label_sources=self.label_sources)
+
+    def _require_text(self, sample: Sample) -> None:
+        if problems := question_problems(sample, self._marks):
+            raise DataError(problems[0])
 
     def _conversation(self, answer: Answer) -> Messages:
         return self.prompts.messages(answer.question, answer.caption, answer.tentative)

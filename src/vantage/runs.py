@@ -12,6 +12,7 @@ curves.png, passk.png, guests.png, summary.json
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,11 @@ class Run:
     def model(self) -> Path:
         """The trained model, once the run is done."""
         return self.folder / "model"
+
+    @property
+    def replies(self) -> Path:
+        """What servers replied, so that a resumed run repeats it and pays for nothing twice."""
+        return self.folder / "replies.sqlite"
 
     @property
     def curves(self) -> Path:
@@ -119,9 +125,21 @@ def abandon(run: Run) -> None:
     """Remove the folder of a run that ended before it made anything, so that the next try may have its name."""
     if run.checkpoints.is_dir() and not any(run.checkpoints.iterdir()):
         run.checkpoints.rmdir()
-    if [path.name for path in run.folder.iterdir()] == [run.recipe.name]:
-        run.recipe.unlink()
+    files = list(run.folder.iterdir())
+    of_replies = [path for path in files if path.name.startswith(run.replies.name)]  # SQLite's own beside it
+    if len(files) == len(of_replies) + 1 and run.recipe in files and not _replied(run):
+        for path in (*of_replies, run.recipe):
+            path.unlink(missing_ok=True)
         run.folder.rmdir()
+
+
+def _replied(run: Run) -> bool:
+    if not run.replies.exists():
+        return False
+    from vantage.endpoints.cache import Cache
+
+    with closing(Cache(run.replies)) as kept:
+        return len(kept) > 0
 
 
 def resume(name: str, recipe: Recipe, root: Path = RUNS) -> Run:

@@ -14,6 +14,8 @@ MARKS = [
     "<image>", "<image_1>", "<image 2>", "<image3>", "<Image>", "</image>", "<img>", "<video>", "<image/>",
     "<image_soft_token>", "<IMG_CONTEXT>", "[IMG]", "[IMG_END]", "<start_of_image>",
     "<|image_pad|>", "<|vision_start|>", "<|im_start|>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>",
+    "<\uff5cUser\uff5c>", "<\uff5cAssistant\uff5c>", "<\uff5cend\u2581of\u2581sentence\uff5c>", "<s>", "</s>",
+    "<bos>", "<eos>", "<<SYS>>", "<</SYS>>", "[SYSTEM_PROMPT]", "[/INST]",
 ]  # fmt: skip
 
 

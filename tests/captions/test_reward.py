@@ -132,8 +132,17 @@ def test_more_failures_than_allowed_stop_training(failing, asked, allowed, stops
         assert sum(score.reward is None for score in scores) == failing
         return
     share = f"{failing / asked:.0%}"
-    with pytest.raises(EndpointError, match=rf"reader: {failing} of {asked} calls failed \({share}\).*no such luck"):
+    told = rf"reader: the calls of {failing} of {asked} captions failed \({share}\).*no such luck"
+    with pytest.raises(EndpointError, match=told):
         reward.score_many(captions, [asking()] * len(captions))
+
+
+def test_equal_captions_whose_one_call_fails_are_many_failures():
+    captions = ["down"] * 12 + [f"It has {i}" for i in range(4)]
+    with pytest.raises(EndpointError, match=r"12 of 16 captions failed \(75%\)"):
+        made(max_failed=0.5).score_many(captions, [asking()] * 16)
+    with pytest.raises(EndpointError, match=r"4 of 4 captions failed"):
+        made().score_many(["down"] * 4, [asking()] * 4)
 
 
 def test_a_spent_budget_passes_through():

@@ -39,12 +39,15 @@ _FIELD = re.compile(r"(?<![A-Za-z\\])\{([A-Za-z_]\w{0,40})\}")
 """A brace after a letter belongs to a command of LaTeX, as in ``\\boxed{answer}``."""
 
 _MARK = re.compile(
-    r"<\|[^<>|\[\]\s]{1,40}\|>"
+    r"<[|\uff5c][^<>|\uff5c\[\]\s]{1,40}[|\uff5c]>"
     r"|</?(?:image|images|img|picture|video|audio)(?:[ _-]?(?:\d{1,4}|[a-z]{1,12}(?:_[a-z]{1,12})?))? ?/?>"
-    r"|<(?:start|end)_of_(?:image|turn)>|\[/?(?:img|image)(?:_(?:break|end))?\]|\[/?inst\]",
+    r"|<(?:start|end)_of_(?:image|turn)>|\[/?(?:img|image)(?:_(?:break|end))?\]|<img_context>"
+    r"|\[/?(?:inst|system_prompt|available_tools|tool_calls|tool_results)\]|<</?sys>>|</?s>|<(?:bos|eos|pad|unk)>",
     re.IGNORECASE,
 )
-"""Marks that stand for pictures in prompts, and those of control in chats, which no model's text may bring along."""
+"""Marks that stand for pictures in prompts, and those of control in chats, which no model's text may bring along.
+
+The wide bar is DeepSeek's, in ``<\uff5cAssistant\uff5c>``."""
 
 _GAP = "  "
 """In a mark's place; with two blanks, what stood around it does not make another mark."""

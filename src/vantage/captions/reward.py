@@ -34,7 +34,7 @@ LOGGED = MappingProxyType({f"reasoner/{part}": part for part in ("called", "fail
 """What a run logs of it, by the name of the figure."""
 
 _FEW = 2
-"""So many failed calls at least stop training."""
+"""Captions whose calls failed, at least, that stop training."""
 
 
 class CaptionReward(Reward):
@@ -57,7 +57,7 @@ class CaptionReward(Reward):
         leakage: of a caption that states an answer: ``log`` counts it; ``penalty`` also takes ``penalty`` from its
             reward; ``strip`` leaves the sentences that state one out of what the reasoner reads.
         penalty: above 0.
-        max_failed: share of a batch's calls that may fail, 0..1; more, and at least 2, end training.
+        max_failed: share of a batch's captions whose calls may fail, 0..1; more, and at least 2, end training.
         answer_in: how the inner reward is handed the reasoner's final answer: in a ``box``, in answer ``tags``, or
             not at all, but the whole ``text``. ``auto``: a box for ``racro-boxed``, tags for all others.
 
@@ -222,11 +222,13 @@ class _Batch:
         return "box" if reads_boxes_only(verifier) else "tags"
 
     def _enough(self, replies: Sequence[Reply | EndpointError]) -> None:
-        failed = [reply for reply in replies if isinstance(reply, EndpointError)]
-        if len(failed) >= _FEW and len(failed) > self.reward.max_failed * len(replies):
+        """Stop where too many captions have no reply: equal ones are asked for once, and fail together."""
+        called = [replies[caption.call] for caption in self.captions if caption.call is not None]
+        failed = [reply for reply in called if isinstance(reply, EndpointError)]
+        if len(failed) >= _FEW and len(failed) > self.reward.max_failed * len(called):
             raise EndpointError(
-                f"{self.reward.endpoint.name}: {len(failed)} of {len(replies)} calls failed "
-                f"({len(failed) / len(replies):.0%}), more than max_failed={self.reward.max_failed:g} allows; "
+                f"{self.reward.endpoint.name}: the calls of {len(failed)} of {len(called)} captions failed "
+                f"({len(failed) / len(called):.0%}), more than max_failed={self.reward.max_failed:g} allows; "
                 f"the first: {failed[0]}"
             ) from failed[0]
 

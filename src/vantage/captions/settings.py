@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from vantage.captions.prompts import Prompts
 from vantage.captions.reading import AnswerIn
 from vantage.captions.reward import CaptionReward, Leakage
-from vantage.endpoints import EndpointSettings, open_endpoint
+from vantage.endpoints import Endpoint, EndpointSettings, open_endpoint
 
 
 class ReasonerSettings(BaseModel):
@@ -26,7 +28,7 @@ class ReasonerSettings(BaseModel):
     penalty: float = Field(default=0.5, gt=0)
     """Taken from the reward of such a caption, where leakage is ``penalty``."""
     max_failed: float = Field(default=0.2, ge=0, le=1)
-    """Share of a batch's calls that may fail; more stop the run, its state saved."""
+    """Share of a batch's captions whose calls may fail; more stop the run, its state saved."""
     answer_in: AnswerIn = "auto"
     """How the verifying reward is handed the answer; see ``vantage.captions.CaptionReward``."""
     others: list[EndpointSettings] = []
@@ -42,7 +44,16 @@ class ReasonerSettings(BaseModel):
     def _several(cls, value: object) -> object:
         return [cls._one(entry) for entry in value] if isinstance(value, list) else value
 
-    def open(self) -> CaptionReward:
-        """The reward that asks it."""
+    def open(self, replies: Path | None = None) -> CaptionReward:
+        """The reward that asks it.
+
+        Args:
+            replies: keeps what a server says, unless the endpoint has settled that.
+        """
+        endpoint = self.endpoint if replies is None else self.endpoint.keeping(replies)
         chosen = {key: getattr(self, key) for key in ("prompts", "leakage", "penalty", "max_failed", "answer_in")}
-        return CaptionReward(open_endpoint(self.endpoint), inner=self.reward, **chosen)
+        return CaptionReward(open_endpoint(endpoint), inner=self.reward, **chosen)
+
+    def open_others(self, replies: Path | None = None) -> list[Endpoint]:
+        """The further reasoners, ready to be asked; as ``open``."""
+        return [open_endpoint(one if replies is None else one.keeping(replies)) for one in self.others]

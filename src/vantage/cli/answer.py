@@ -15,6 +15,7 @@ from vantage.cli import reasoning
 from vantage.cli.common import out, quiet
 from vantage.cli.reasoning import REASONER, Parts, ReasonerTokens, Temperature, TrustRemoteCode
 from vantage.errors import ConfigError, EndpointError, PictureError
+from vantage.printing import printable
 
 if TYPE_CHECKING:
     from vantage.pictures import Source
@@ -122,19 +123,23 @@ def _shown(found: Answer, pictures: Mapping[str, str]) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold")
-    grid.add_row("question", Text(found.question))
-    grid.add_row("pictures", Text(", ".join(f"{name} ({path})" for name, path in pictures.items())))
+    grid.add_row("question", _text(found.question))
+    grid.add_row("pictures", _text(", ".join(f"{name} ({path})" for name, path in pictures.items())))
     grid.add_row()
     texts = {"caption": found.caption, "tentative": found.tentative, "reasoning": found.reasoning}
     for name, text in texts.items():
         if text is not None:
             cut = found.finished.get("reasoner" if name == "reasoning" else name) is False  # type: ignore[call-overload]
-            grid.add_row(name, Text(text.strip() or "(nothing)") + Text(" … cut at the limit" if cut else "", "dim"))
+            grid.add_row(name, _text(text.strip() or "(nothing)") + Text(" … cut at the limit" if cut else "", "dim"))
     if not found.error:
-        grid.add_row("answer", Text(found.final or "none: the reply states no final answer", "bold"))
+        grid.add_row("answer", _text(found.final or "none: the reply states no final answer", "bold"))
     grid.add_row()
     grid.add_row("time", Text(", ".join(_spent(found, stage) for stage in found.seconds)))
     return grid
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(printable(text, keep="\n\t"), style)
 
 
 def _spent(found: Answer, stage: Any) -> str:

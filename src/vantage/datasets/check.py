@@ -16,6 +16,7 @@ from vantage.datasets import marks
 from vantage.datasets.reading import short
 from vantage.errors import ConfigError, DataError, PictureError, VantageError
 from vantage.groups import FUSED, Origin
+from vantage.printing import printable
 from vantage.rewards.base import Reward
 from vantage.samples import MonoView, PromptStyle, Sample, view
 
@@ -55,9 +56,7 @@ def one_line(text: str) -> str:
     """A text of any origin as a terminal can show it: control characters escaped, at most about ``LONGEST`` long."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST * 2 // 3]} ... {text[-LONGEST // 3 :]}"
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return printable(text)
 
 
 @dataclass(slots=True)
@@ -168,12 +167,12 @@ def survey(
     """
     if processor is None and window is not None:
         raise ConfigError("a window can only be checked with a processor, which counts a prompt's tokens")
-    meter, placeholders = None, None
+    meter, told = None, None
     if processor is not None:
         # Only here does a check need torch and transformers.
         from vantage.models import PromptMeter
 
-        meter, placeholders = PromptMeter(processor), _placeholders(processor)
+        meter, told = PromptMeter(processor), marks_of(processor)
     survey = Survey()
     seen: dict[str, str] = {}
     longest = 0
@@ -188,7 +187,7 @@ def survey(
         else:
             survey.sources.update(list(row.sources))
             survey.rewards[row.reward] += 1
-            found += _question_problems(row, placeholders)
+            found += question_problems(row, told)
             found += _row_problems(row, sources, rewards, decode or survey.rows == 0)
             if row.id in seen:
                 first = f", at {seen[row.id]}" if seen[row.id] else ""
@@ -215,15 +214,23 @@ def survey(
     return survey
 
 
-def _placeholders(processor: Any) -> list[str]:
-    """The texts that a processor takes for pictures and videos."""
-    owners = (processor, getattr(processor, "tokenizer", None))
-    found = (getattr(owner, key, None) for owner in owners for key in ("image_token", "video_token"))
-    return sorted({token for token in found if isinstance(token, str) and token})
+def marks_of(processor: Any) -> dict[str, str]:
+    """The texts in a question that a processor would not read as text, and what each would do instead."""
+    tokenizer = getattr(processor, "tokenizer", None)
+    found = dict.fromkeys(getattr(tokenizer, "all_special_tokens", None) or (), "would steer the model")
+    for owner in (processor, tokenizer):
+        for key in ("image_token", "video_token"):
+            found[getattr(owner, key, None)] = "would count as one picture more"
+    return {token: what for token, what in sorted(found.items(), key=str) if isinstance(token, str) and token}
 
 
-def _question_problems(sample: Sample, placeholders: Sequence[str] | None) -> list[str]:
-    """What is wrong with a question, for the processor with those placeholders if there is one."""
+def question_problems(sample: Sample, told: Mapping[str, str] | None) -> list[str]:
+    """What is wrong with a question.
+
+    Args:
+        sample: whose question it is.
+        told: what ``marks_of`` says of the processor that reads it; ``None`` where none does.
+    """
     question = sample.question
     if not isinstance(question, str) or not question.strip():
         return [f"row {sample.id!r}: its question is a text that is not blank, not {short(question)}"]
@@ -233,13 +240,12 @@ def _question_problems(sample: Sample, placeholders: Sequence[str] | None) -> li
             f"row {sample.id!r}: its question marks a picture, as in {_around(question, '<image')}; pictures stand "
             "before the question, and the mark would count as one picture more"
         )
-    for token in placeholders or ():
+    for token, what in (told or {}).items():
         if token in question and not found:
             found.append(
-                f"row {sample.id!r}: its question holds {token!r}, as in {_around(question, token)}, which would count "
-                "as one picture more"
+                f"row {sample.id!r}: its question holds {token!r}, as in {_around(question, token)}, which {what}"
             )
-    if placeholders is not None:
+    if told is not None:
         try:
             question.encode()
         except UnicodeEncodeError as error:

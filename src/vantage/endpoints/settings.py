@@ -101,7 +101,7 @@ class EndpointSettings(_Section):
     extra: dict[str, Any] = {}
     """Further fields of a request's body, such as ``top_k``; local models know ``chat_template_kwargs``."""
     cache: Path | None = None
-    """File that keeps replies, so that nothing is paid for twice."""
+    """File that keeps replies, so that nothing is paid for twice; a run has one in its folder unless this is null."""
     budget: Budget = Budget()
     """What a run may spend."""
     device: str | None = None
@@ -160,6 +160,11 @@ class EndpointSettings(_Section):
         # To name the key's variable is to allow the key on a plain connection, so one that nobody named stays unnamed.
         named = "key_env" in self.model_fields_set
         return {key: value for key, value in plain(self).items() if named or key != "key_env"}
+
+    def keeping(self, file: Path) -> EndpointSettings:
+        """The same, with a file for replies where it is a server and nothing was said of one."""
+        keeps = self.url is None or "cache" in self.model_fields_set
+        return self if keeps else self.model_copy(update={"cache": file})
 
     @property
     def loopback(self) -> bool:

@@ -122,11 +122,12 @@ class GuestSettings(_Section):
             return self.python.rpartition(":")[2]
         return "oracle" if self.oracle is not None else ""
 
-    def open(self, seed: int = 0) -> Guest:
+    def open(self, seed: int = 0, replies: Path | None = None) -> Guest:
         """The guest, ready to be asked; a local model is loaded.
 
         Args:
             seed: of what it draws.
+            replies: keeps what a server says, unless its endpoint has settled that.
 
         Raises:
             ConfigError: a model that does not load, a file or a function that does not exist.
@@ -135,7 +136,8 @@ class GuestSettings(_Section):
         if self.endpoint is not None:
             from vantage.guests.endpoint import EndpointGuest
 
-            told = {**self.endpoint.model_dump(exclude_unset=True), **self._given(*_SAMPLING)}
+            endpoint = self.endpoint if replies is None else self.endpoint.keeping(replies)
+            told = {**endpoint.model_dump(exclude_unset=True), **self._given(*_SAMPLING)}
             told["seed"] = seed if self.endpoint.seed is None else self.endpoint.seed
             return EndpointGuest(EndpointSettings.checked(told), self.called, self.n, logprobs=self.logprobs)
         if self.model is not None:
@@ -195,13 +197,16 @@ class GuestsSettings(_Section):
         plain = handler(self)
         return {"from": plain.pop("from_"), **plain} if "from_" in plain else plain
 
-    def open(self) -> Guests:
+    def open(self, replies: Path | None = None) -> Guests:
         """The guests, ready to be asked.
+
+        Args:
+            replies: as in ``GuestSettings.open``.
 
         Raises:
             VantageError: as ``GuestSettings.open``; also two guests of one name.
         """
-        return Guests([settings.open(self.seed) for settings in self.from_], self.wait)
+        return Guests([settings.open(self.seed, replies) for settings in self.from_], self.wait)
 
 
 def _last(path: str | None) -> str:

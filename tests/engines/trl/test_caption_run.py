@@ -20,7 +20,7 @@ _spec.loader.exec_module(chat_server)
 
 
 def content(url, **reasoner):
-    endpoint = {"url": url, "model": "echo", "retries": 1, "backoff": 0.01}
+    endpoint = {"url": url, "model": "echo", "retries": 1, "backoff": 0.01, "cache": None}
     return {
         "threads": 1,
         "model": {"path": "tiny", "dtype": "float32"},
@@ -88,6 +88,7 @@ def test_a_run_is_rewarded_by_its_reasoner_and_compares_others(tmp_path):
         assert [found.reasoner for found in comparison.load(run.reasoners(moment))] == ["echo", "other"]
     written = [file for file in run.folder.rglob("*") if file.is_file() and file.suffix != ".pth"]
     assert not [file for file in written if b"sk-very-secret" in file.read_bytes()]
+    assert not run.replies.exists(), "the recipe says that nothing is kept"
 
 
 @pytest.mark.parametrize("who", ["the reasoner of training", "another"])
@@ -100,6 +101,16 @@ def test_a_reasoner_out_of_reach_ends_the_run_before_anything_is_loaded_or_writt
         with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9/v1 cannot be reached"):
             launch(content_, tmp_path)
     assert not list((tmp_path / "captions").rglob("*before*"))
+
+
+def test_unscored_answers_are_counted_and_their_rows_are_not_printed(tmp_path, caplog):
+    fails = lambda number, body: ("status", 400) if number % 3 == 0 else "answer"  # noqa: E731
+    with chat_server.Server(fails) as server:
+        content_ = content(server.url, others=[], max_failed=1)
+        content_["evaluation"] |= {"before": False, "after": False}
+        _, run = launch(content_, tmp_path)
+    assert any(row["reasoner/failed"] for row in rows(run.metrics))
+    assert "returned None" not in caplog.text
 
 
 def test_an_evaluation_whose_calls_failed_is_not_kept_and_is_made_by_a_resumed_run(tmp_path):
@@ -117,6 +128,7 @@ def test_an_evaluation_whose_calls_failed_is_not_kept_and_is_made_by_a_resumed_r
         run = tmp_path / "captions"
         assert not list(run.rglob("before*.json*"))
         down["now"] = False
+        del content_["reasoner"]["endpoint"]["cache"]
         launch(content_, tmp_path, resume=True)
     (before,) = comparison.load(runs.Run(run).reasoners("before"))
     assert before.unscored == 0

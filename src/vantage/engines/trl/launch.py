@@ -16,7 +16,6 @@ from transformers import PrinterCallback, TrainerState
 from trl import GRPOConfig
 
 from vantage import datasets, plugins, tiny
-from vantage.endpoints import open_endpoint
 from vantage.engines.trl.checkpoints import TRAINER_STATE, last_complete, require_space
 from vantage.engines.trl.config import grpo_config, require_installed
 from vantage.engines.trl.logs import MetricsLog, trim
@@ -73,8 +72,8 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         return summary
 
     # First what may be out of reach, as loading a model takes a while.
-    reward = None if recipe.reasoner is None else recipe.reasoner.open()
-    others = [] if recipe.reasoner is None or not main else [open_endpoint(one) for one in recipe.reasoner.others]
+    reward = None if recipe.reasoner is None else recipe.reasoner.open(run.replies)
+    others = [] if recipe.reasoner is None or not main else recipe.reasoner.open_others(run.replies)
     for reasoner in ([] if reward is None else [reward.endpoint]) + others:
         reasoner.check()
     path = str(tiny.path(recipe.model.path)) if recipe.model.path in tiny.MODELS else recipe.model.path
@@ -101,7 +100,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         going_on = f"resuming after step {reached.global_step}"
         console.print(going_on if checkpoint else "no checkpoint was finished; starting over")
 
-    guests = None if recipe.guests is None else recipe.guests.open()
+    guests = None if recipe.guests is None else recipe.guests.open(run.replies)
     if guests is not None and main:
         guests.check([training[0]])  # one that is not there from the start is found now
     watching = RichProgress(console)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl.trainer import grpo_trainer
 
 from vantage.files import write_lines
 
@@ -80,6 +83,24 @@ class MetricsLog(TrainerCallback):
             return
         named = {RENAMED.get(key, key): value for key, value in logs.items()}
         append_line(self.path, {"step": state.global_step, **plain(named)})
+
+
+@contextmanager
+def unscored_rows_untold() -> Iterator[None]:
+    """Keep TRL from printing a whole row, truth and all, for each answer that no reward scored.
+
+    Figures count these answers, and ``rollouts.jsonl`` says of each why.
+    """
+
+    def other(record: logging.LogRecord) -> bool:
+        return "All reward functions returned None" not in record.getMessage()
+
+    told = logging.getLogger(grpo_trainer.__name__)
+    told.addFilter(other)
+    try:
+        yield
+    finally:
+        told.removeFilter(other)
 
 
 def trim(path: Path, step: int) -> int:

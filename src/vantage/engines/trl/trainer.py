@@ -26,7 +26,7 @@ from datasets import Dataset
 from vantage.engines.trl import settings
 from vantage.engines.trl.checkpoints import kept_on_failure, save_whole
 from vantage.engines.trl.clock import PHASES, Clock, time_vision
-from vantage.engines.trl.logs import RolloutLog
+from vantage.engines.trl.logs import RolloutLog, unscored_rows_untold
 from vantage.engines.trl.off_policy import OffPolicy
 from vantage.engines.trl.parity import ParityCheck
 from vantage.engines.trl.phase import Collected, RolloutPhase, flags
@@ -233,9 +233,10 @@ class VantageTrainer(GRPOTrainer):
     ) -> Tensor:
         """``GRPOTrainer._calculate_rewards``: (rows of all processes, F); fails in all processes or in none."""
         compute = super()._calculate_rewards
-        return self.together.gathered(
-            lambda: compute(rows, prompts, completions, ids), len(prompts), len(self.reward_funcs)
-        )
+        with unscored_rows_untold():
+            return self.together.gathered(
+                lambda: compute(rows, prompts, completions, ids), len(prompts), len(self.reward_funcs)
+            )
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         if self._staged is None:
