@@ -19,10 +19,9 @@ from vantage.errors import EngineError
 from vantage.methods import Grpo
 from vantage.rewards import Reward, Score, registry
 
-MARS_DAPO = """
+RECIPE = """
 threads: 1
 model: {path: %s, dtype: float32}
-method: {name: mars, base: {name: dapo, max_generation_batches: 2, overlong_buffer: null}}
 data: {train: "night?split=train&n=18&mix=easy", test: "night?split=test&n=8"}
 evaluation: {after: false}
 trainer:
@@ -41,6 +40,16 @@ trainer:
 """
 
 
+MARS_DAPO = RECIPE + "method: {name: mars, base: {name: dapo, max_generation_batches: 2, overlong_buffer: null}}\n"
+GUESTS = (
+    RECIPE.replace("max_completion_length: 14", "max_completion_length: 24")
+    + """
+method: {name: ekipl, base: {name: mars}, statistics: all, ratio: shaped, ties: random}
+guests: {from: [{model: tiny-guest, n: 2, max_tokens: 24, device: cpu}, {oracle: 0.7}], seed: 3}
+"""
+)
+
+
 def command(recipe, name, *more):
     return [sys.executable, "-m", "vantage", "train", str(recipe), "--name", name, *more]
 
@@ -54,11 +63,12 @@ def timeless(rows):
 
 
 @pytest.mark.slow
-def test_kill_and_resume_equals_an_uninterrupted_run(tmp_path):
+@pytest.mark.parametrize("told", [MARS_DAPO, GUESTS], ids=["mars-dapo", "guests"])
+def test_kill_and_resume_equals_an_uninterrupted_run(told, tmp_path):
     from vantage import tiny
 
     recipe = tmp_path / "r.yaml"
-    recipe.write_text(MARS_DAPO % tiny.path())
+    recipe.write_text(told % tiny.path())
     whole = subprocess.run(command(recipe, "whole"), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert whole.returncode == 0, whole.stderr[-3000:]
 

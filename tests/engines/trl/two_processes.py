@@ -21,8 +21,12 @@ from vantage.engines.trl import VantageTrainer
 from vantage.engines.trl.checkpoints import last_complete
 from vantage.engines.trl.logs import MetricsLog
 from vantage.errors import VantageError
-from vantage.methods import Dapo, Grpo, Mars
+from vantage.guests import Guests
+from vantage.guests.function import FunctionGuest
+from vantage.guests.oracle import OracleGuest
+from vantage.methods import Dapo, Ekipl, Grpo, Mars
 from vantage.samples import Sample
+from vantage.worlds import gold
 
 G, P = 4, 4
 
@@ -45,6 +49,12 @@ class Reader:
         return rf"\boxed{{{sum(map(ord, messages[-1]['content'])) % 3}}}"
 
 
+def moody(sample):
+    if int(sample.id.rpartition("/")[2]) % 3 == 0:
+        raise OSError("nobody answers")
+    return gold(sample)
+
+
 def main(folder, out, method):
     torch.set_num_threads(1)
     reader = Reader(out)
@@ -55,6 +65,10 @@ def main(folder, out, method):
         chosen = Dapo(max_generation_batches=3)
     if method == "captions":
         chosen = Grpo()
+    guests = None
+    if method == "guests":
+        chosen = Ekipl(statistics="all", ratio="shaped", base=Mars())
+        guests = Guests([OracleGuest(0.7, n=2), FunctionGuest("moody", moody)], wait=10)
     if method == "mixed-sources":
         # Three sources in some rows, two in others: what one process generates must match what the other does.
         chosen = Mars()
@@ -74,6 +88,7 @@ def main(folder, out, method):
     t = trainer(
         folder, chosen, args, train_dataset=samples, rollout_log=f"{out}/rollouts.jsonl",
         reward=CaptionReward(FunctionEndpoint("reader", reader)) if method == "captions" else None,
+        guests=guests,
         callbacks=[MetricsLog(f"{out}/metrics.jsonl")],
     )  # fmt: skip
     reader.trainer = t
