@@ -23,8 +23,6 @@ from vantage.files import write_json
 from vantage.recipes import Recipe
 from vantage.samples import Sample
 
-RESULT = "result.json"
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -33,15 +31,17 @@ def main() -> None:
     parser.add_argument("--run", required=True, help="name of the run")
     options = parser.parse_args()
     study = plans.load(options.plan)
-    task = next(task for task in study.tasks() if task.name == options.run)
+    task = next((task for task in study.tasks() if task.name == options.run), None)
+    if task is None:
+        sys.exit(f"{options.plan} has no run {options.run!r}")
     folder = options.out / "runs" / task.name
     folder.mkdir(parents=True, exist_ok=True)
     with (options.out / "runs" / f"{task.name}.lock").open("w") as lock:
         # A run whose starter was killed may still be at work; it is waited for, not repeated beside it.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / RESULT).exists():
+        if not (folder / plans.RESULT).exists():
             try:
-                write_json(folder / RESULT, result(study, task, options.out / "runs"))
+                write_json(folder / plans.RESULT, result(study, task, options.out / "runs"))
             except VantageError as error:
                 sys.exit(f"{type(error).__name__}: {error}")
         clean(folder)

@@ -17,6 +17,8 @@ from vantage.recipes import Recipe
 
 START = "start"
 """The arm that is not trained: the model from which the others start."""
+RESULT = "result.json"
+"""What a finished run leaves in its folder."""
 
 
 class _Section(BaseModel):
@@ -64,7 +66,9 @@ class Plan(_Section):
     primary: str = "accuracy"
     """The figure that decides."""
     compare: list[tuple[str, str]]
-    """Pairs of arms; the difference is the first minus the second."""
+    """Pairs of arms, the difference being the first minus the second: the family of tests."""
+    also: list[tuple[str, str]] = []
+    """Pairs that are shown beside them and not tested."""
     report: list[str] = ["accuracy"]
     """Figures of the tables, see ``figures.py``."""
 
@@ -72,10 +76,11 @@ class Plan(_Section):
     def _whole(self) -> Plan:
         if START in self.arms:
             raise ValueError(f"an arm is called {START!r}, which is the model before training")
-        named = {self.reference, *(arm for pair in self.compare for arm in pair)}
+        pairs = [*self.compare, *self.also]
+        named = {self.reference, *(arm for pair in pairs for arm in pair)}
         if unknown := sorted(named - set(self.arms)):
             raise ValueError(f"no arm is called {', '.join(unknown)}; there are {', '.join(self.arms)}")
-        for what, values in (("seeds", self.seeds), ("compare", self.compare), ("report", self.report)):
+        for what, values in (("seeds", self.seeds), ("compare, also", pairs), ("report", self.report)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{what}: something is named twice in {values}")
         names = [task.name for task in self.tasks()]

@@ -23,7 +23,6 @@ import plan as plans
 from vantage.errors import DataError, VantageError
 from vantage.files import write_lines
 
-RESULT = "result.json"
 _POLL = 0.2
 Start = Callable[[plans.Task], "subprocess.Popen[bytes]"]
 
@@ -114,7 +113,7 @@ def collect(study: plans.Plan, out: Path) -> dict[str, dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for task in study.tasks():
-        file = out / "runs" / task.name / RESULT
+        file = out / "runs" / task.name / plans.RESULT
         if file.exists():
             try:
                 found[task.name] = json.loads(file.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@
 
 A cell is a mean over seeds and half the width of its 95 % interval, t with n - 1 degrees of freedom. A difference is
 taken seed by seed, and its interval is that of these differences. Of the primary figure the p-values of all compared
-pairs of all suites are one family (Holm, 1979).
+pairs of all suites are one family (Holm, 1979); pairs that are only shown have none.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def markdown(results: Results) -> str:
         parts.append(_table(["arm", *(f"`{figure}`" for figure in figures)], rows))
         parts.append(f"### {suite}: paired differences")
         rows = []
-        for a, b in study.compare:
-            p = adjusted[suite, a, b]
+        for a, b in [*study.compare, *study.also]:
+            p = adjusted.get((suite, a, b), math.nan)
             cells = [difference(results.values(suite, a, f), results.values(suite, b, f)) for f in figures]
             rows.append(
                 [f"{a} - {b}", "" if math.isnan(p) else f"{p:.3f}"]
