@@ -226,3 +226,20 @@ def test_a_certificate_that_is_not_trusted_is_an_error_at_once_that_says_so(tmp_
         server.shutdown()
         server.server_close()
         serving.join()
+
+
+@pytest.mark.parametrize("cookie", [b"a=\xff", b"sid=42; Path=/"], ids=["no header can hold it", "of a visitor"])
+def test_no_cookie_is_taken_and_none_given_back(cookie):
+    """A host's name, since cookie jars take none from bare addresses."""
+    answered = json.dumps({"model": "echo", "choices": [{"message": {"content": "A"}, "finish_reason": "stop"}]})
+    contents = {True: sse(told("A", "stop")), False: answered.encode()}
+
+    def behaviour(number, body):
+        start = head("application/json" if not body.get("stream") else "text/event-stream", "Connection: close")
+        start = start.replace(b"Connection", b"Set-Cookie: " + cookie + b"\r\nConnection")
+        return ("bytes", start + contents[bool(body.get("stream"))])
+
+    with Server(behaviour) as server, at(server.url.replace("127.0.0.1", "localhost")) as endpoint:
+        assert [streamed(endpoint) for _ in range(3)] == ["A"] * 3
+        assert [endpoint.ask_sync(QUESTION).text for _ in range(2)] == ["A"] * 2
+        assert [headers.get("cookie") for headers in server.headers] == [None] * 5

@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -24,6 +24,7 @@ from vantage.endpoints.settings import EndpointSettings
 from vantage.errors import ConfigError, EndpointError
 
 _AGAIN = {408, 409, 429}
+_UNREACHED = (aiohttp.ClientConnectorError, ConnectionRefusedError, socket.gaierror)
 _HINTS = {
     401: "; is the key in the environment variable {key_env!r}?{unsent}",
     403: "; may the key in the environment variable {key_env!r} use this model?{unsent}",
@@ -203,15 +204,13 @@ class ServerEndpoint(Endpoint):
             kind, wait = came.headers.get("content-type", ""), came.headers.get("retry-after")
             return self._status(Answer(came.status_code, came.content, kind, wait))
         if not isinstance(error, openai.OpenAIError) or isinstance(error, openai.APIConnectionError):
-            cause: BaseException = error
-            while cause.__cause__ is not None:
-                cause = cause.__cause__
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                said = self._cleaned(cause.verify_message or str(cause))
+            chain = list(_chain(error))
+            if distrust := [e for e in chain if isinstance(e, ssl.SSLCertVerificationError)]:
+                said = self._cleaned(distrust[-1].verify_message or str(distrust[-1]))
                 return Refusal(f"{self.settings.url}: its certificate is not trusted ({said})")
             # Where there was no connection, nothing was answered and nothing is charged.
-            lost = not isinstance(cause, (aiohttp.ClientConnectorError, ConnectionRefusedError, socket.gaierror))
-            said = self._cleaned(str(cause)) or type(cause).__name__
+            lost = not any(isinstance(e, _UNREACHED) for e in chain)
+            said = self._cleaned(str(chain[-1])) or type(chain[-1]).__name__
             what = "the connection was lost" if lost else f"{self.settings.url} cannot be reached"
             return Again(f"{what} ({said})", charged=lost)
         return EndpointError(f"{self.name}: {type(error).__name__}: {self._cleaned(str(error))}")
@@ -248,6 +247,13 @@ class ServerEndpoint(Endpoint):
         if self._link is not None and self._link[0] is asyncio.get_running_loop():
             await self._link[1].close()
         self._link = None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it, also where a library hides that."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _some(names: list[str]) -> str:

@@ -11,6 +11,7 @@ import ssl
 import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -107,7 +108,8 @@ class Connection:
         """Events of the answer to a question; to be closed. Raises as ``models``, also when it is read."""
         if self._client is None:
             settings = self._settings
-            http = openai.DefaultAioHttpClient(
+            http = openai.DefaultAsyncHttpxClient(
+                cookies=_no_cookies(),
                 trust_env=not settings.loopback,
                 follow_redirects=False,
                 limits=httpx2.Limits(max_connections=settings.concurrency + 4, keepalive_expiry=_IDLE_SECONDS),
@@ -162,6 +164,11 @@ async def _bound(response: httpx2.Response) -> None:
         await response.aclose()
         raise EndpointError("a compressed stream came, which was not asked for")
     response.stream = _Bounded(response.stream, response.is_success)  # type: ignore[arg-type]
+
+
+def _no_cookies() -> CookieJar:
+    """Takes none and gives none: they would tie questions together, and one that no header can hold ends them all."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
 def _certificates(settings: EndpointSettings) -> ssl.SSLContext:
