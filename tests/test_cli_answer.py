@@ -1,6 +1,7 @@
 """`vantage answer`, and `vantage eval` with reasoners: what people see and what programs read."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from rows import write_picture
-from vantage import cli, tiny
+from vantage import cli, recipes, runs, tiny
 from vantage.evaluation.comparison import load
 
 pytestmark = pytest.mark.skipif(not (tiny.path() / "config.json").is_file(), reason="the tiny model is not made yet")
@@ -128,6 +129,8 @@ def test_pictures_of_many_bits_take_a_mapping(vantage, tmp_path):
         (("--image", "rgb=a.png", "--mapping", "rgb=hot"), "known: depth,"),
         (("--image", "rgb=a.png", "--parts", "all"), "--parts is 'caption' or 'both', got 'all'"),
         (("--image", "rgb=a.png", "--model", "./gone", "--reasoner", "tiny-one"), "gone'"),
+        (("--image", "rgb=a.png", "--model", "./gone"), "--model ./gone: there is no such folder"),
+        (("--image", "rgb=a.png", "--reasoner", "tiny-one", "--reasoner", "tiny-two"), "--reasoner is given 2 times"),
         (("--image", "rgb=a.png", "--model", "org/name"), "--reasoner is needed beside 'org/name': http://"),
         (("--image", "rgb=a.png", "--reasoner", "http://127.0.0.1:9/v1#m"), "127.0.0.1:9/v1 cannot be reached"),
         (("--image", "rgb=a.png", "--reasoner", "http://me:secret@host/v1"), "must not hold a user or a password"),
@@ -147,6 +150,31 @@ def test_a_question_that_holds_a_mark_of_prompts_is_refused(question, vantage):
         "answer", "--image", "rgb=a.png", "--question", question, "--model", "tiny", "--reasoner", "tiny-one"
     )
     assert "its question" in refused(result)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """The folder of a run whose model is the embedded captioner, under a prompt of its own."""
+    run = runs.start("trained", recipes.load("tiny/racro", ["reasoner.endpoint=tiny-two"]), tmp_path)
+    shutil.copytree(tiny.path("tiny-captioner"), run.model)
+    return run
+
+
+@pytest.mark.parametrize("place", ["trained", "trained/model"])
+def test_a_run_stands_for_its_model_which_brings_its_prompt(place, vantage, trained):
+    ask = (*ASK[:-4], "--max-new-tokens", "24", "--json")
+    told = vantage(*ask, "--model", str(trained.folder / "model"), "--recipe", str(trained.recipe))
+    assert json.loads(told.stdout)["reasoner"] == "tiny-two", "a recipe that is named brings its reasoner"
+    brought = vantage(*ask, "--model", place, "--reasoner", "tiny-one")
+    assert brought.exit_code == 0, brought.output
+    assert "the prompt is that of trained/recipe.yaml" in " ".join(brought.stderr.split())
+    assert json.loads(brought.stdout)["caption"] == json.loads(told.stdout)["caption"] != ""
+    assert "<cap>" in json.loads(brought.stdout)["caption"]
+    assert "--reasoner is needed" in refused(vantage(*ask, "--model", place)), "nobody is asked whom no one named"
+    found = vantage("eval", place, "--data", "night-captions?split=test&n=4", "--reasoner", "tiny-one")
+    assert found.exit_code == 0 and "trained/recipe.yaml" in " ".join(found.stderr.split())
+    plain = vantage("eval", place, "--data", "night-captions?split=test&n=4", "--reasoner", "tiny-one", "--no-labels")
+    assert "trained/recipe.yaml" not in plain.stderr
 
 
 def test_an_empty_question_is_refused(vantage):

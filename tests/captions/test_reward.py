@@ -108,6 +108,7 @@ def test_a_failed_call_is_unscored_and_the_others_are_not():
     scores = made().score_many(captions, [asking()] * 5)
     assert [score.reward for score in scores] == [1, None, 0, 0, 1]
     assert [score.parts["failed"] for score in scores] == [0, 1, 0, 0, 0]
+    assert scores[0].record()["said"] == scores[0].said != "" and "said" not in scores[3].record()
     assert "RuntimeError: no such luck" in scores[1].error
     assert rewards.call_many([made()] * 5, captions, [asking()] * 5)  # None passes the checks of every reward
 

@@ -22,6 +22,7 @@ FULL = {
     "groups/silent": 0.3,
     "groups/revived_wrong": 0.1,
     "groups/revived_right": 0.05,
+    "reasoner/leak": 0.01,
     "entropy": 1.2,
     "kl": 0.001,
     "clip/low": 0.0,

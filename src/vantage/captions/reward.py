@@ -40,8 +40,9 @@ _FEW = 2
 class CaptionReward(Reward):
     """The inner reward of what a reasoner answers from the caption alone.
 
-    ``correct``: the reasoner's answer is. ``formatted``: the caption says something and was not cut. ``error``: why
-    there was no call, why it failed, or what the inner reward could not read. ``parts``, 0 or 1 unless said otherwise:
+    ``correct``: the reasoner's answer is. ``said``: its reply. ``formatted``: the caption says something and was not
+    cut. ``error``: why there was no call, why it failed, or what the inner reward could not read. ``parts``, 0 or 1
+    unless said otherwise:
 
     - ``called``: the reasoner was asked;
     - ``failed``: its call failed, and there is no reward;
@@ -185,6 +186,7 @@ class _Caption:
             parts=parts,
             error=f"{cut}answer: {found.error}" if found.error else "",
             timed_out=found.timed_out,
+            said=reply.text,
         )
 
 

@@ -164,3 +164,7 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
         f"Look at {run.curves} (curves), {run.rollouts} (every answer), {run.summary} (before and after).",
         soft_wrap=True,
     )
+    if recipe.reasoner is not None:
+        # A model that writes captions says nothing of use without its prompt, and the prompt is the recipe's.
+        asked = f"--model {run.model} --recipe {run.recipe}"
+        out.print(f"Ask it: vantage answer {asked} --image NAME=PATH --question ...", soft_wrap=True)

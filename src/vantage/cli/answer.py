@@ -12,14 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from vantage.cli import reasoning
-from vantage.cli.common import out, quiet
+from vantage.cli.common import err, out, quiet
 from vantage.cli.reasoning import REASONER, Parts, ReasonerTokens, Temperature, TrustRemoteCode
 from vantage.errors import ConfigError, EndpointError, PictureError
 from vantage.printing import printable
 
 if TYPE_CHECKING:
+    from vantage.endpoints import EndpointSettings
     from vantage.pictures import Source
     from vantage.pipeline import Answer
+    from vantage.recipes import Recipe
 
 MODEL, EMBEDDED_REASONER = "tiny-captioner", "tiny-reasoner-strong"
 
@@ -31,7 +33,10 @@ def answer(
         str, typer.Option(help="Describes the pictures: a folder, a name on the hub, or an embedded model.")
     ] = MODEL,
     reasoner: Annotated[
-        str | None, typer.Option(help=f"Answers from the caption: {REASONER}, the default for embedded models.")
+        list[str] | None,
+        typer.Option(
+            help=f"Answers from the caption: {REASONER}; the recipe's unless named, and for embedded models that."
+        ),
     ] = None,
     parts: Parts = None,
     mapping: Annotated[
@@ -45,26 +50,29 @@ def answer(
     max_new_tokens: Annotated[
         int, typer.Option(min=1, metavar="N", help="Longest caption, and longest tentative answer.")
     ] = 512,
-    recipe: Annotated[str | None, typer.Option(help="Take the prompt from this recipe.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Take prompt and reasoner from this recipe; a run's model brings its prompt.")
+    ] = None,
     temperature: Temperature = None,
     reasoner_tokens: ReasonerTokens = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Answer a question about pictures: one model describes them, another answers without seeing them."""
-    from vantage import recipes, tiny
+    from vantage import tiny
     from vantage.samples import Sample
 
     if not question.strip():
         raise ConfigError("--question is empty")
     sources = _sources(image, mapping or ())
-    if reasoner is None and model not in tiny.MODELS:
-        raise ConfigError(f"--reasoner is needed beside {model!r}: {REASONER}")
-    parsed = recipes.load(recipe) if recipe is not None else None
+    model, parsed, named = reasoning.of_run(model, recipe)
+    asked = _reasoner(reasoner or [], model, parsed if named else None)
+    if model in tiny.MODELS:
+        err.print(f"{model} was taught on drawn scenes alone; name a model of your own with --model", soft_wrap=True)
 
     quiet()
     wanted = reasoning.wanted_parts(parts)
     sample = Sample("question", question, sources, truth=None, reward="")
-    with reasoning.opened([reasoner or EMBEDDED_REASONER], temperature, reasoner_tokens) as (endpoint,):
+    with reasoning.opened([asked], temperature, reasoner_tokens) as (endpoint,):
         pipeline = reasoning.load_pipeline(
             model,
             trust_remote_code,
@@ -81,6 +89,30 @@ def answer(
         out.print(_shown(found, pictures))
     if found.error:
         raise EndpointError(found.error)
+
+
+def _reasoner(named: Sequence[str], model: str, recipe: Recipe | None) -> str | EndpointSettings:
+    """Who answers from the caption.
+
+    Raises:
+        ConfigError: nobody was named, several were, or there is no such folder to describe the pictures.
+    """
+    from vantage import tiny
+
+    if len(named) > 1:
+        raise ConfigError(
+            f"--reasoner is given {len(named)} times, and one answers here; 'vantage eval' compares several, and "
+            "'vantage app' asks one after the other"
+        )
+    if named:
+        return named[0]
+    if recipe is not None and recipe.reasoner is not None:
+        return recipe.reasoner.endpoint
+    if model in tiny.MODELS:
+        return EMBEDDED_REASONER
+    if model.startswith((".", "/", "~")) and not Path(model).is_dir():
+        raise ConfigError(f"--model {model}: there is no such folder")
+    raise ConfigError(f"--reasoner is needed beside {model!r}: {REASONER}")
 
 
 def _sources(images: Sequence[str], mappings: Sequence[str]) -> dict[str, Source]:

@@ -29,7 +29,9 @@ def evaluate(
         bool | None,
         typer.Option("--label-sources/--no-labels", help="Write each source's name before its picture; on for tiny."),
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="Take the prompt from this recipe.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Take the prompt from this recipe; a run's model brings its own.")
+    ] = None,
     reasoner: Annotated[
         list[str] | None,
         typer.Option(help=f"The model writes captions, and this one answers from them: {REASONER}. Repeatable."),
@@ -69,10 +71,10 @@ def evaluate(
         if value is not None and not reasoner:
             raise ConfigError(f"--{key} is about reasoners, and no --reasoner is given")
     drawing = _drawing(k, bool(reasoner), mono, temperature, {"top_p": top_p, "top_k": top_k, "seed": seed})
-    parsed = None
-    if recipe is not None:
-        parsed = recipes.load(recipe)
-        plugins.load(parsed.plugins)
+    model, parsed, asked_for = reasoning.of_run(model, recipe) if not given else (model, None, False)
+    if parsed is not None:
+        if asked_for:
+            plugins.load(parsed.plugins)
         prompt, style = parsed.prompt, parsed.style()
     else:
         prompt = recipes.Prompt.model_validate({"label_sources": model in tiny.MODELS, **given})

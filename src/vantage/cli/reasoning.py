@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vantage.cli.common import err
 from vantage.errors import ConfigError
 
 if TYPE_CHECKING:
     from vantage.captions import Prompts
-    from vantage.endpoints import Endpoint
+    from vantage.endpoints import Endpoint, EndpointSettings
     from vantage.pipeline import Pipeline
     from vantage.recipes import Recipe
 
@@ -41,19 +43,56 @@ def wanted_parts(given: str | None) -> Any:
 
 
 @contextmanager
-def opened(names: Sequence[str], temperature: float | None, tokens: int | None) -> Iterator[list[Endpoint]]:
+def opened(
+    names: Sequence[str | EndpointSettings], temperature: float | None, tokens: int | None
+) -> Iterator[list[Endpoint]]:
     """Reasoners that can be asked; what is wrong with one is an error before anything else is loaded."""
+    from vantage.endpoints import open_endpoint
     from vantage.pipeline import open_reasoner
 
-    if len(set(names)) < len(names):
+    lines = [name for name in names if isinstance(name, str)]
+    if len(set(lines)) < len(lines):
         raise ConfigError("--reasoner names the same one twice")
     settings = {"temperature": temperature, "max_tokens": tokens}
     settings = {key: value for key, value in settings.items() if value is not None}
     with ExitStack() as stack:
-        found = [stack.enter_context(open_reasoner(name, **settings)) for name in names]
+        found = [
+            stack.enter_context(
+                open_reasoner(name, **settings)
+                if isinstance(name, str)
+                else open_endpoint({**name.model_dump(exclude_unset=True), **settings})
+            )
+            for name in names
+        ]
         for endpoint in found:
             endpoint.check()
         yield found
+
+
+def of_run(model: str, recipe: str | None) -> tuple[str, Recipe | None, bool]:
+    """A model as it was trained: a run's folder stands for its model, and a run's model brings the run's prompt.
+
+    Args:
+        model: as it was named.
+        recipe: as it was named, if it was.
+
+    Returns:
+        Where the model lies; the recipe; and whether it was named, which allows what it brings beside the prompt: code
+        of plugins, and servers to ask.
+    """
+    from vantage import recipes
+
+    folder = Path(model)
+    if (folder / "recipe.yaml").is_file() and (folder / "model").is_dir():
+        folder = folder / "model"
+        model = str(folder)
+    if recipe is not None:
+        return model, recipes.load(recipe), True
+    brought = folder.parent / "recipe.yaml"
+    if folder.name != "model" or not brought.is_file():
+        return model, None, False
+    err.print(f"the prompt is that of {brought}, with which this model was trained", soft_wrap=True)
+    return model, recipes.load(brought), False
 
 
 def model_path(model: str) -> str:

@@ -164,8 +164,9 @@ class Source:
             if image.mode not in _EIGHT_BIT and not self.mapping:
                 raise PictureError(
                     f"{self.ref}: mode {image.mode} is not 8-bit; name a mapping, which says how its values become "
-                    "grey levels: ?mapping=depth where a data set is named, or in a row {'path': ..., 'mapping': "
-                    "'depth:300-8000'} (depth, depth-inverse, depth-channels, thermal, high-byte)"
+                    "grey levels: depth, depth-inverse, depth-channels, thermal or high-byte, as in ?mapping=depth "
+                    "where a data set is named, {'path': ..., 'mapping': 'depth:300-8000'} in a row, or --mapping "
+                    "NAME=depth of a command"
                 )
             if _deep(image) and self.mapping != "high-byte":
                 raise PictureError(

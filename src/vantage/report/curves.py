@@ -125,7 +125,7 @@ def plot(metrics_jsonl: str | Path, out_png: str | Path, title: str) -> Path:
     metrics = read_metrics(metrics_jsonl)
     panels = [panel for panel in PANELS if panel.wants(metrics)]
     if not panels:
-        known = "reward, accuracy, gain, groups/silent, entropy, kl, length/mean and time/…"
+        known = "reward, accuracy, gain, groups/silent, reasoner/…, entropy, kl, length/mean and time/…"
         raise DataError(f"{metrics_jsonl}: nothing to draw; of {known} there is none")
     return draw(panels, metrics, out_png, title)
 
@@ -212,8 +212,21 @@ def _draw_gain(axes: Axes, metrics: Metrics) -> None:
 
 def _draw_groups(axes: Axes, metrics: Metrics) -> None:
     curve(axes, metrics, metrics.get("groups/silent"), "no signal at all", GREY)
-    curve(axes, metrics, metrics.get("groups/revived_wrong"), "all wrong, an anchor right", RED)
-    curve(axes, metrics, metrics.get("groups/revived_right"), "all right, an anchor wrong", GREEN)
+    curve(axes, metrics, metrics.get("groups/revived_wrong"), "revived: all wrong, an anchor right", RED)
+    curve(axes, metrics, metrics.get("groups/revived_right"), "revived: all right, an anchor wrong", GREEN)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_ylim(0, max(0.1, axes.get_ylim()[1]))
+
+
+def _draw_captions(axes: Axes, metrics: Metrics) -> None:
+    known = {
+        "mention": ("in which the truth occurs", GREEN),
+        "leak": ("that state an answer", RED),
+        "cut": ("whose reply was cut", ORANGE),
+        "failed": ("whose call failed", PURPLE),
+    }
+    for part, (label, colour) in known.items():
+        curve(axes, metrics, metrics.get(f"reasoner/{part}"), label, colour)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_ylim(0, max(0.1, axes.get_ylim()[1]))
 
@@ -303,10 +316,16 @@ PANELS = (
         _draw_gain,
     ),
     Panel(
-        "Groups that teach nothing, and revived ones",
-        "share of questions; anchors bring back signal where all score alike",
+        "Groups without signal",
+        "share of questions; all answers score alike, nothing is learned",
         ("groups/silent", "groups/revived_wrong", "groups/revived_right"),
         _draw_groups,
+    ),
+    Panel(
+        "Captions for the reasoner",
+        "share of captions",
+        tuple(f"reasoner/{part}" for part in ("leak", "mention", "failed", "cut")),
+        _draw_captions,
     ),
     Panel("Entropy and drift", "how open the policy is, and how far it has moved", ("entropy", "kl"), _draw_entropy),
     Panel("Length of answers", "tokens", ("length/mean",), _draw_lengths),

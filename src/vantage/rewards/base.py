@@ -46,6 +46,7 @@ class Score:
         error: why an answer could not be read; empty where it could.
         timed_out: whether reading the completion was stopped at the wall limit (see ``vantage.rewards.guard``); such a
             completion earns 0 for what could not be read.
+        said: what a model that verifies said, such as a reasoner's reply; empty where none did.
     """
 
     reward: float | None
@@ -54,6 +55,7 @@ class Score:
     parts: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
     timed_out: bool = False
+    said: str = ""
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values for a log."""
@@ -64,6 +66,7 @@ class Score:
             "parts": dict(self.parts),
             "error": self.error,
             "timed_out": self.timed_out,
+            **({"said": self.said} if self.said else {}),
         }
 
 

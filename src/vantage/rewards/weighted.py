@@ -106,6 +106,7 @@ class Weighted(Reward):
             parts=parts,
             error="; ".join(f"{name}: {score.error}" for name, score in scores.items() if score.error),
             timed_out=any(score.timed_out for score in scores.values()),
+            said="\n".join(score.said for score in scores.values() if score.said),
         )
 
 

@@ -18,7 +18,7 @@ from vantage.evaluation.passk import summary
 from vantage.evaluation.results import figures
 from vantage.evaluation.sampling import sample_many
 from vantage.pipeline import Pipeline
-from vantage.progress import progress
+from vantage.progress import progress, stages
 from vantage.recipes import Recipe
 from vantage.runs import Run
 from vantage.samples import Sample
@@ -169,7 +169,7 @@ class Measure:
             max_new_tokens=self._longest,
             batch_size=self.recipe.evaluation.batch_size,
         )
-        with progress(self.console, f"evaluate {moment}") as report:
+        with stages(self.console) as report:
             found, rows = comparison.compare(
                 pipeline,
                 self.samples,
@@ -178,7 +178,7 @@ class Measure:
                 data_name=str(self.recipe.data.test),
                 inner=settings.reward,
                 answer_in=settings.answer_in,
-                progress=lambda _, done, total: report(done, total),
+                progress=lambda what, done, total: report(f"{what} {moment}", done, total),
             )
         for one in found:
             asked = [row for row in rows if row["reasoner"] == one.reasoner]
