@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ import vantage
 from scripted import Script, sample
 from vantage import worlds
 from vantage.captions import Prompts
-from vantage.endpoints import Budget, FunctionEndpoint
+from vantage.endpoints import Budget, Endpoint, EndpointSettings, FunctionEndpoint, Reply
 from vantage.errors import ConfigError, DataError
 from vantage.evaluation import evaluate
 from vantage.generation import each
@@ -30,6 +31,25 @@ def echo(messages) -> str:
 
 def pipeline(model, processor, function=echo, **more) -> Pipeline:
     return Pipeline(model, processor, FunctionEndpoint("echo", function), prompts=PLAIN, **{"max_new_tokens": 6} | more)
+
+
+class Silent(Endpoint):
+    """Thinks for long before its first word, and remembers whether it was asked and left."""
+
+    def __init__(self) -> None:
+        super().__init__("silent", EndpointSettings(model="silent"))
+        self.seconds = 10.0
+        self.asked, self.left = threading.Event(), threading.Event()
+
+    async def _call(self, request, emit):
+        self.asked.set()
+        try:
+            await asyncio.sleep(self.seconds)
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
+        emit("at last")
+        return Reply("at last")
 
 
 def test_it_is_offered_at_the_top():
@@ -145,9 +165,49 @@ def test_leaving_a_stream_stops_the_model(model, processor):
     processor.tokenizer.eos_token = None
     asked = pipeline(model, processor, max_new_tokens=100_000)
     stream = asked.stream(sample("a", "rgb"))
-    next(stream)
+    next(piece for _, piece in stream if piece)
     stream.close()
     assert "vantage-extractor" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_reasoner_that_says_nothing_yet_can_be_left(model, processor):
+    silent = Silent()
+    stream = pipeline(model, processor).stream(sample("a", "rgb"), reasoner=silent)
+    pieces = [next(piece for stage, piece in stream if stage == "reasoner")]
+    assert not silent.asked.is_set(), "the end of a caption does not wait for the reasoner"
+    start = time.monotonic()
+    pieces += [piece for _, (_, piece) in zip(range(4), stream, strict=False)]
+    assert silent.asked.is_set() and set(pieces) == {""}
+    stream.close()
+    assert silent.left.wait(1), "the question goes on"
+    assert time.monotonic() - start < 2
+    silent.seconds = 0
+    *_, last = pipeline(model, processor).stream(sample("a", "rgb"), reasoner=silent)
+    assert (last.reasoning, last.error) == ("at last", "")
+
+
+def test_a_model_that_says_nothing_yet_can_be_left_and_so_can_who_waits_for_it(model, processor, monkeypatch):
+    monkeypatch.setattr("vantage.pipeline.LEAVING", 0.1)
+    free, calls, generate = threading.Event(), [], model.generate
+
+    def slow(**inputs):
+        calls.append(inputs)
+        assert free.wait(20)
+        return generate(**inputs)
+
+    monkeypatch.setattr(model, "generate", slow)
+    asked = pipeline(model, processor)
+    first, second = asked.stream(sample("a", "rgb")), asked.stream(sample("b", "rgb"))
+    start = time.monotonic()
+    for stream in (first, second):
+        assert [next(stream) for _ in range(3)] == [("caption", "")] * 3
+    second.close()
+    first.close()
+    # A model ends the word that it is at; nobody waits for that longer than a moment.
+    assert time.monotonic() - start < 3
+    free.set()
+    *_, last = asked.stream(sample("c", "rgb"))
+    assert last.caption and len(calls) == 2, "who left before his turn came is not answered"
 
 
 def test_what_goes_wrong_in_a_stream_is_raised_or_told(model, processor, monkeypatch):

@@ -7,6 +7,7 @@ retraining: the same captions are put to another one with ``Pipeline.reason``.
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 import time
@@ -37,6 +38,12 @@ ALONE: tuple[Part, ...] = ("tentative",)
 
 SAMPLING: Mapping[str, Any] = {"temperature": 0.6, "top_p": 0.95, "seed": 0}
 """How the paper's inference asks a reasoner; the seed is ours."""
+
+BEAT = 0.1
+"""Seconds of silence after which a stream gives an empty piece, so that whoever reads it may leave."""
+
+LEAVING = 1.0
+"""Seconds that leaving a stream waits, at most, for the model to end the word that it is at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +145,7 @@ class Pipeline:
         self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
         self._settings = greedy(model, processor, max_new_tokens)
         self._marks = marks_of(processor)
-        self._one_at_a_time = threading.Lock()
+        self._one_at_a_time = threading.RLock()
 
     def answer(
         self,
@@ -234,7 +241,8 @@ class Pipeline:
     ) -> Generator[tuple[Stage, str] | Answer, None, None]:
         """One answer as it comes into being: pieces of text with their stage, and at the end the ``Answer``.
 
-        Whoever leaves early stops the models.
+        A stage begins with an empty piece, and while nobody speaks one comes every ``BEAT`` seconds. Whoever leaves
+        early stops the models.
 
         Raises (when it is read): as ``describe``.
         """
@@ -251,6 +259,7 @@ class Pipeline:
             answer = _by_itself(answer)
         elif endpoint is not None and answer.asked:
             pieces: list[str] = []
+            yield "reasoner", ""
             start = time.perf_counter()
             reply: Reply | Exception
             try:
@@ -290,18 +299,25 @@ class Pipeline:
             try:
                 streamer = PieceStreamer(lambda ids: tokenizer.decode(ids, skip_special_tokens=True), came.put)
                 stop = StoppingCriteriaList([lambda ids, _: _all(ids, left.is_set())])
-                came.put(self._generate([messages], streamer=streamer, stopping_criteria=stop))
+                with self._one_at_a_time:
+                    if not left.is_set():  # while another answer had its turn
+                        came.put(self._generate([messages], streamer=streamer, stopping_criteria=stop))
             except BaseException as error:  # noqa: BLE001 - raised where it is waited for
                 came.put(error)
 
         worker = threading.Thread(target=work, name="vantage-extractor", daemon=True)
         worker.start()
+        item: str | list[Said] | BaseException = ""
         try:
-            while isinstance(item := came.get(), str):
+            while isinstance(item, str):
                 yield stage, item
+                try:
+                    item = came.get(timeout=BEAT)
+                except queue.Empty:
+                    item = ""
         finally:
             left.set()
-            worker.join()
+            worker.join(LEAVING)
         if isinstance(item, BaseException):
             raise item
         return item[0]
@@ -359,13 +375,26 @@ def _replies(
 
 
 def _pieces(endpoint: Endpoint, messages: Messages) -> Iterator[str]:
-    """An endpoint's pieces in plain code, also where an event loop runs."""
+    """An endpoint's pieces in plain code, also where an event loop runs; an empty one after each ``BEAT`` of silence."""
     pieces = endpoint.stream(messages)
+    waiting: asyncio.Task[str | None] | None = None
 
-    async def one() -> str | None:
+    async def following() -> str | None:
         return await anext(pieces, None)
 
+    async def one() -> str | None:
+        nonlocal waiting
+        waiting = waiting or asyncio.create_task(following())
+        done, _ = await asyncio.wait([waiting], timeout=BEAT)
+        if not done:
+            return ""
+        came, waiting = waiting, None
+        return came.result()
+
     async def close() -> None:
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
         if hasattr(pieces, "aclose"):
             await pieces.aclose()
 

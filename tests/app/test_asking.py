@@ -61,6 +61,24 @@ def test_a_flood_of_pieces_is_shown_a_few_times_and_nothing_of_it_is_lost():
     assert len(seen) <= 5 + (time.monotonic() - start) / asking.EVERY
 
 
+def test_the_end_of_a_caption_is_shown_while_the_reasoner_is_silent(monkeypatch):
+    monkeypatch.setattr(asking, "EVERY", 1000)
+
+    def script(origin):
+        # A stage begins with an empty piece.
+        return [*[("caption", word) for word in ("", "two ", "people")], ("reasoner", ""), answered(origin, "2")]
+
+    seen = list(ask(Way(name="silent", pipeline=Spoken(script), parts=ALONE), asked("rgb"), compare=True))
+    assert {"caption": "two people", "reasoner": ""} in [panel.said for (panel,) in seen if panel.live]
+
+
+def test_panels_come_while_nobody_speaks(monkeypatch):
+    monkeypatch.setattr(asking, "EVERY", 0)
+    script = [("reasoner", "")] * 5
+    seen = ask(Way(name="silent", pipeline=Spoken(lambda _: script), parts=ALONE), asked("rgb"), compare=True)
+    assert len(list(seen)) >= len(script)
+
+
 def test_a_view_that_fails_does_not_stop_the_others(caplog):
     def script(origin):
         fault = {"fused": EndpointError("no such server"), "mono:rgb": MemoryError("no room")}.get(str(origin))

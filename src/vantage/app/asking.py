@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -59,10 +59,11 @@ def origins(sample: Sample, compare: bool) -> tuple[Origin, ...]:
     return each(sample) if compare else fused(sample)
 
 
-def ask(way: Way, sample: Sample, compare: bool) -> Iterator[list[Panel]]:
+def ask(way: Way, sample: Sample, compare: bool) -> Generator[list[Panel], None, None]:
     """All panels, again and again as what is said grows; the last ones are final.
 
-    Whoever leaves early stops the models. What goes wrong in one view is told in its panel, and the others go on.
+    They come, as they are, while nobody speaks too, so that whoever reads them may leave, which stops the models. What
+    goes wrong in one view is told in its panel, and the others go on.
     """
     panels = [Panel(origin) for origin in origins(sample, compare)]
     yield list(panels)
@@ -80,8 +81,11 @@ def _one(way: Way, sample: Sample, panel: Panel) -> Iterator[Panel]:
         with closing(way.pipeline.stream(sample, way.parts, origin=panel.origin, reasoner=way.answering)) as stream:
             for item in stream:
                 if not isinstance(item, Answer):
-                    pieces.setdefault(item[0], []).append(item[1])
-                    if time.monotonic() - shown < EVERY:
+                    stage, piece = item
+                    begins = stage not in pieces
+                    pieces.setdefault(stage, []).append(piece)
+                    # The end of a stage is shown as the next begins, which may be silent for minutes.
+                    if not begins and time.monotonic() - shown < EVERY:
                         continue
                     shown = time.monotonic()
                 panel = replace(panel, said={stage: "".join(parts) for stage, parts in pieces.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -85,8 +86,9 @@ def build(ways: Sequence[Way]) -> Any:
             return
         notice = _strange(way, question)
         yield painted, gr.update(value=cards.hint("…"), elem_classes=[]), *busy
-        for panels in asking.ask(way, sample, compare):
-            yield gr.skip(), cards.board(panels, way, sample, notice), gr.skip(), gr.skip()
+        with closing(asking.ask(way, sample, compare)) as views:  # who stops it, or closes the tab, ends them
+            for panels in views:
+                yield gr.skip(), cards.board(panels, way, sample, notice), gr.skip(), gr.skip()
         yield gr.skip(), gr.skip(), *idle
 
     with gr.Blocks(title="Vantage", analytics_enabled=False, delete_cache=(HOURLY, CLEAR), fill_width=True) as page:
@@ -139,12 +141,12 @@ def build(ways: Sequence[Way]) -> Any:
             concurrency_limit=4,
             api_visibility="private",
         )
-        stop_button.click(
+        # Asking is offered again when the last question has ended: the browser drops a click that comes before.
+        stop_button.click(None, cancels=[asked], api_visibility="private").then(
             # The text is left alone: the last words may still be on their way.
             lambda: (gr.update(elem_classes=["v-stopped"]), *_buttons(gr, False)),
             None,
             [board, ask_button, stop_button],
-            cancels=[asked],
             api_visibility="private",
         )
     return page
