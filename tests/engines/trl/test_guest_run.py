@@ -1,0 +1,74 @@
+"""A recipe with a guest at a server: its answers join; one that goes down costs answers, one that is down no step."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+from endpoints.server import Server
+from vantage import recipes, runs
+from vantage.engines.trl import launch as engine
+from vantage.engines.trl.launch import train
+from vantage.errors import EndpointError
+
+ANSWER = {"message": {"role": "assistant", "content": "<think> none </think> <answer> 0 </answer>"}}
+
+
+def launch(url, tmp_path):
+    endpoint = {"url": url, "model": "echo", "retries": 0, "backoff": 0.01}
+    recipe = recipes.parse(
+        {
+            "threads": 1,
+            "model": {"path": "tiny", "dtype": "float32"},
+            "method": {"name": "ekipl", "base": {"name": "grpo"}, "statistics": "all"},
+            "guests": {"from": [{"endpoint": endpoint, "name": "far", "n": 2}], "wait": 20},
+            "data": {"train": "night?split=train&n=8&tasks=count"},
+            "trainer": {
+                "max_steps": 3,
+                "num_generations": 4,
+                "per_device_train_batch_size": 8,
+                "max_completion_length": 20,
+                "bf16": False,
+                "use_cpu": True,
+                "gradient_checkpointing": False,
+                "save_steps": 100,
+            },
+        }
+    )
+    run = runs.start("guests", recipe, tmp_path)
+    train(recipe, run, console=Console(quiet=True))
+    return run
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_server_that_goes_down_in_mid_run_leaves_groups_smaller(tmp_path):
+    asked = []
+
+    def behave(number, body):
+        if "Hello" in json.dumps(body["messages"]):  # whether it is there at all
+            return "answer"
+        asked.append(body)
+        return ("choice", ANSWER) if len(asked) <= 8 else "drop"  # two answers to each of two questions, two steps
+
+    with Server(behave) as server:
+        run = launch(server.url, tmp_path)
+    metrics = read(run.metrics)
+    assert [row["guests/missing"] for row in metrics] == [0, 0, 1]
+    assert metrics[2]["guests/missing/failed"] == 1 and metrics[2]["guests/kept"] == 0
+    assert metrics[0]["guests/pool"] == pytest.approx(2 / 6)
+    groups = read(run.rollouts)
+    far = [member for group in groups for member in group["members"] if member["origin"] == "guest:far"]
+    assert all(member["correct"] == (group["truth"] == "0") for group in groups[:4] for member in group["members"][4:])
+    assert all(member["text"] == "<think> none </think> <answer> 0 </answer>" for member in far[:8])
+    assert all(member["refused"].startswith("failed: ") and not member["trained"] for member in far[8:])
+    assert run.guests.is_file() and run.replies.is_file()
+
+
+def test_a_server_that_is_down_from_the_start_ends_the_run_before_its_first_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine.VantageTrainer, "train", lambda *a, **k: pytest.fail("it trains"))
+    with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9/v1 cannot be reached") as caught:
+        launch("http://127.0.0.1:9/v1", tmp_path)
+    assert caught.value.__notes__ == ["(while guest 'far' was checked)"]
