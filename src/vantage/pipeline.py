@@ -375,7 +375,7 @@ def _replies(
 
 
 def _pieces(endpoint: Endpoint, messages: Messages) -> Iterator[str]:
-    """An endpoint's pieces in plain code, also where an event loop runs; an empty one after each ``BEAT`` of silence."""
+    """An endpoint's pieces in plain code, also where an event loop runs; an empty one after each silent ``BEAT``."""
     pieces = endpoint.stream(messages)
     waiting: asyncio.Task[str | None] | None = None
 

@@ -106,10 +106,38 @@ def test_a_megabyte_is_shown_in_part_and_says_so():
     assert "(1,050,000 characters in all)" in found.text and "(1,000,000 characters in all)" in found.text
 
 
-def test_tags_of_a_reply_are_set_back_and_stay_text():
-    found = shown(panel(said={"tentative": "<think> hm </think> <answer> 2 </answer> a < b <IMG SRC=x>"}))
-    tags = [value for name, value in found.attributes if name == "class" and value == "v-tag"]
-    assert len(tags) == 4 and "a < b <IMG SRC=x>" in found.text
+def classes(found: Elements, wanted: str) -> int:
+    return sum(name == "class" and value == wanted for name, value in found.attributes)
+
+
+def test_a_thought_is_told_apart_and_tags_that_say_nothing_are_left_out():
+    found = shown(
+        panel(said={"caption": "<cap> B1 </cap>", "tentative": "<think> hm </think> <answer> 2 </answer> so"})
+    )
+    assert "<" not in found.text and "thought hm" in found.text and "B1" in found.text and "2  so" in found.text
+    assert classes(found, "v-thought") == 1 and classes(found, "v-tag") == 0
+
+
+def test_tags_that_are_not_as_they_should_be_are_set_back_and_stay_text():
+    text = "<think> hm </think> <answer> 2 </answer> <answer> 3 </answer> a < b <IMG SRC=x>"
+    found = shown(panel(said={"tentative": text}))
+    assert "<answer> 2 </answer> <answer> 3 </answer> a < b <IMG SRC=x>" in found.text
+    assert classes(found, "v-tag") == 4 and classes(found, "v-thought") == 1
+
+
+def test_what_is_written_large_is_not_written_small_as_well():
+    said = "<think> hm </think> <answer> 2041 </answer>"
+    assert shown(panel("2041", said={"tentative": said})).text.count("2041") == 1
+    assert "2041" in shown(panel(answer=None, live=True, said={"tentative": said})).text, "while it is said"
+    assert "2041" in shown(panel("2041", error="lost", said={"tentative": said})).text, "nothing is written large"
+    two = {"caption": said, "reasoner": said}
+    assert shown(panel("2041", said=two), way=reasoned("x")).text.count("2041") == 2, "a caption is always shown"
+
+
+def test_a_truth_is_written_as_an_answer_is():
+    scene = Sample("s", "?", {"a": Image.new("RGB", (64, 64))}, [2, 0, 4, 2], "box", {"frame": "relative:8"})
+    assert "Truth: 2 0 4 2, a box, dashed" in harmless(cards.truth(scene)).text
+    assert harmless(cards.truth(asked(truth="yes"))).text.endswith("Truth: yes")
 
 
 def rects(html: str, kind: str) -> list[tuple[str, ...]]:
@@ -139,6 +167,9 @@ def test_right_and_wrong_are_said_where_there_is_a_truth():
 def test_what_stage_a_card_is_at():
     assert "waiting" in shown(Panel(FUSED)).text
     assert "looking" in shown(Panel(FUSED, live=True)).text
+    assert "looking" in shown(Panel(FUSED, live=True, said={"caption": ""})).text
+    thinking = Panel(FUSED, live=True, said={"caption": "two", "reasoner": ""})
+    assert "x makes of it" in shown(thinking, way=reasoned("x")).text
     cut = replace(answered(FUSED, None), finished={"tentative": False})
     assert "cut at the limit" in shown(panel(answer=cut)).text
     assert "(nothing)" in shown(panel(said={"tentative": "  "})).text

@@ -10,11 +10,13 @@ from html import escape
 
 from PIL import Image
 
+from vantage.app import wording
 from vantage.app.asking import Panel, known_boxes
 from vantage.app.verdict import Verdict, right, verdict
 from vantage.app.ways import Way
 from vantage.pipeline import Answer, Stage
 from vantage.samples import Sample
+from vantage.worlds import answer_text
 
 SIDE = 480
 """Longest side of a picture on the page, in pixels."""
@@ -73,10 +75,10 @@ def board(panels: Sequence[Panel], way: Way, sample: Sample, notice: str = "") -
 
 def truth(sample: Sample) -> str:
     """What is known of a drawn scene: its truth, and what makes it hard."""
-    known = f"box {sample.truth}" if isinstance(sample.truth, (list, tuple)) else str(sample.truth)
+    box = ", a box, dashed in the pictures of the answers" if known_boxes(sample) else ""
     return (
         f'<div class="v-truth">Drawn scene, {_text(str(sample.metadata.get("condition", "")))}. '
-        f"Truth: <b>{_text(known)}</b></div>"
+        f"Truth: <b>{_text(answer_text(sample.truth))}</b>{box}</div>"
     )
 
 
@@ -99,14 +101,16 @@ def _card(panel: Panel, way: Way, sample: Sample) -> str:
     name = " + ".join(sample.sources) if fused else panel.origin.name
     extra = "all sources together" if len(sample.sources) > 1 else "the one source"
     kind = extra if fused else "alone"
-    texts = "".join(_said(stage, text, panel, way) for stage, text in panel.said.items())
     waiting = "" if panel.live or panel.answer or panel.error else '<p class="v-wait">waiting</p>'
-    start = '<p class="v-wait">looking<span class="v-cursor"></span></p>' if panel.live and not panel.said else ""
+    if panel.live and not any(panel.said.values()):
+        texts = '<p class="v-wait">looking<span class="v-cursor"></span></p>'
+    else:
+        texts = "".join(_said(stage, text, panel, way) for stage, text in panel.said.items())
     error = f'<p class="v-wrong">{_text(panel.error)}</p>' if panel.error else ""
     return (
         f'<section class="v-card{" v-fused" if fused else ""}" data-origin="{escape(str(panel.origin))}">'
         f"<header><b>{_text(name)}</b> <i>{kind}</i></header>"
-        f'<div class="v-pictures">{_shown(panel, sample)}</div>{waiting}{start}{texts}{error}'
+        f'<div class="v-pictures">{_shown(panel, sample)}</div>{waiting}{texts}{error}'
         f"{_answer(panel, sample)}{_note(panel)}{_times(panel.answer, way)}</section>"
     )
 
@@ -146,10 +150,19 @@ def _said(stage: Stage, text: str, panel: Panel, way: Way) -> str:
     speaking = panel.live and stage == list(panel.said)[-1]
     cut = panel.answer is not None and panel.answer.finished.get(stage) is False
     end = '<span class="v-cursor"></span>' if speaking else '<i class="v-cut"> … cut at the limit</i>' if cut else ""
-    shown = text.strip() or ("" if speaking else "(nothing)")
+    thought, rest = wording.parts(text, speaking)
+    # What is written large under the texts is not written small as well, beside the thought that led to it.
+    large = None if panel.answer is None or panel.error else panel.answer.final
+    repeated = rest == large and stage == list(panel.said)[-1]
+    rest = "" if thought and repeated else rest or ("" if thought or speaking else "(nothing)")
+    shown = ""
+    if thought:
+        after = "" if rest else end
+        shown = f'<p class="v-thought"><span><i>thought</i> {_marked(thought)}{after}</span></p>'
+    if rest or not thought:
+        shown += f"<p><span>{_marked(rest)}{end}</span></p>"
     kind = f"v-said v-{stage}{' v-live' if speaking else ''}"
-    said = f"<p><span>{_marked(shown)}{end}</span></p>"
-    return f'<div class="{kind}"><h4>{_text(title(stage, way))}</h4>{said}</div>'
+    return f'<div class="{kind}"><h4>{_text(title(stage, way))}</h4>{shown}</div>'
 
 
 def _answer(panel: Panel, sample: Sample) -> str:
