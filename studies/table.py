@@ -128,36 +128,32 @@ def shown(figure: str, found: Mean, sign: bool = False) -> str:
 
 
 def markdown(results: Results) -> str:
-    """All tables."""
+    """All tables: a row a figure that some arm has, a column an arm or a pair of arms."""
     study = results.study
     pairs = [(suite, *pair) for suite in study.suites for pair in study.compare]
     found = [difference(*(results.values(s, arm, study.primary) for arm in (a, b))) for s, a, b in pairs]
     adjusted = dict(zip(pairs, holm([one.p for one in found]), strict=True))
     parts = [
-        f"{results.n} of {results.of} runs, source {', '.join(results.commits()) or 'unknown'}. Mean over seeds ± half "
-        f"the 95 % interval (t); shares in %. In brackets of arms: the number of seeds."
+        f"{results.n} of {results.of} runs, source {', '.join(results.commits()) or 'unknown'}. "
+        "Means over seeds ± half the 95 % interval (t); shares in %, differences by seed in points."
     ]
     for suite in study.suites:
-        # The start has one value a figure, which other tables need not repeat where nothing has any.
-        figures = [f for f in study.report if any(results.values(suite, arm, f) for arm in study.arms)]
-        level = f", {results.threshold(suite):.1%} reached for `{STEPS}`" if STEPS in figures else ""
-        parts.append(f"### {suite}: arms{level}")
-        rows = []
-        for arm in (plans.START, *study.arms):
-            cells = [mean(list(results.values(suite, arm, figure).values())) for figure in figures]
-            label = f"{arm} ({max((cell.n for cell in cells), default=0)})"
-            rows.append([label, *(shown(f, cell) for f, cell in zip(figures, cells, strict=True))])
-        parts.append(_table(["arm", *(f"`{figure}`" for figure in figures)], rows))
-        parts.append(f"### {suite}: paired differences")
-        rows = []
-        for a, b in [*study.compare, *study.also]:
-            p = adjusted.get((suite, a, b), math.nan)
-            cells = [difference(results.values(suite, a, f), results.values(suite, b, f)) for f in figures]
-            rows.append(
-                [f"{a} - {b}", "" if math.isnan(p) else f"{p:.3f}"]
-                + [shown(f, cell, sign=True) for f, cell in zip(figures, cells, strict=True)]
-            )
-        parts.append(_table(["pair", f"p of `{study.primary}` (Holm)", *(f"`{figure}`" for figure in figures)], rows))
+        arms = (plans.START, *study.arms)
+        values = {(arm, f): results.values(suite, arm, f) for arm in arms for f in study.report}
+        # The start's own value is in the first table only, so a figure that it alone has is left out of both.
+        figures = [f for f in study.report if any(values[arm, f] for arm in study.arms)]
+        level = f"; for `{STEPS}` they reach {results.threshold(suite):.1%}" if STEPS in figures else ""
+        rows = [["seeds", *(str(max(len(values[arm, f]) for f in study.report)) for arm in arms)]]
+        rows += [[f"`{f}`", *(shown(f, mean(list(values[arm, f].values()))) for arm in arms)] for f in figures]
+        parts += [f"**{suite}: arms**{level}", _table(["figure", *arms], rows)]
+        compared = [*study.compare, *study.also]
+        holms = [adjusted.get((suite, *pair), math.nan) for pair in compared]
+        rows = [[f"p of `{study.primary}` (Holm)", *("" if math.isnan(p) else f"{p:.3f}" for p in holms)]]
+        rows += [
+            [f"`{f}`", *(shown(f, difference(values[a, f], values[b, f]), sign=True) for a, b in compared)]
+            for f in figures
+        ]
+        parts += [f"**{suite}: paired differences**", _table(["figure", *(f"{a} - {b}" for a, b in compared)], rows)]
     return "\n\n".join(parts) + "\n"
 
 

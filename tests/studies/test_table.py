@@ -86,20 +86,24 @@ def test_steps_to_a_level(table):
 def test_the_tables_of_a_small_study(table, study):
     kept = lines(study, {("a", 5): 0.5, ("a", 6): 0.6, ("a", 7): 0.7, ("b", 5): 0.6, ("b", 6): 0.7, ("b", 7): 0.5})
     text = table.markdown(table.Results(study, kept))
-    rows = {cells[1].strip(): cells[2:-1] for cells in (line.split("|") for line in text.splitlines()) if cells[1:]}
+    arms, pairs = ([line.strip("| ").split(" | ") for line in text.splitlines()[i:]] for i in (4, 12))
+    assert arms[0] == ["figure", "start", "a", "b"]
+    assert arms[2] == ["seeds", "0", "3", "3"]
     # Arm a: .5, .6, .7 has std .1, so 4.3027 x .1 / sqrt(3) = .2484; its mean at the last checkpoint, .6, is reached
-    # by seeds 6 and 7 at step 20, and not by seed 5, which counts 30: 23.3.
-    assert [cell.strip().split(" ")[0] for cell in rows["a (3)"]] == ["60.0", "23"]
-    assert "± 24.8" in rows["a (3)"][0]
-    # Differences .1, .1, -.2: mean 0.
-    assert [cell.strip().split(" ")[0] for cell in rows["b - a"]] == ["1.000", "+0.0", "+0"]
+    # by seeds 6 and 7 at step 20, and not by seed 5, which counts 30: 23.3. Of b, seeds 5 and 6 reach it.
+    assert arms[3] == ["`accuracy`", "", "60.0 ± 24.8", "60.0 ± 24.8"]
+    assert [cell.split(" ")[0] for cell in arms[4]] == ["`steps`", "", "23", "23"]
     assert "`alone/rgb`" not in text  # no run has it
+    # Differences .1, .1, -.2: mean 0, std .1732, 4.3027 x .1732 / sqrt(3) = .4303.
+    assert pairs[0] == ["figure", "b - a"]
+    assert pairs[2] == ["p of `accuracy` (Holm)", "1.000"]
+    assert pairs[3] == ["`accuracy`", "+0.0 ± 43.0"]
     assert text.startswith("6 of 7 runs, source c0ffee.")
 
 
 def test_an_unfinished_study_has_tables_too(table, study):
     text = table.markdown(table.Results(study, lines(study, {("a", 5): 0.5})))
-    assert "| a (1) | 50.0 |" in text
+    assert "| `accuracy` |  | 50.0 |  |" in text
     assert "nan" not in table.markdown(table.Results(study, []))
 
 
