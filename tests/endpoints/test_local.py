@@ -87,6 +87,36 @@ def test_tokens_are_drawn_as_often_as_their_probability_says():
     assert (share - expected).abs().le(5 * (expected * (1 - expected) / rows).sqrt() + 1e-9).all()
 
 
+class WithoutDouble(torch.overrides.TorchFunctionMode):
+    """Lets tensors say that they are on a device of Apple's, where float64 is an error; the numbers stay here."""
+
+    class There(torch.Tensor):
+        pass
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        there = any(isinstance(value, self.There) for value in args)
+        if func is torch.Tensor.device.__get__:
+            return torch.device("mps") if there else torch.device("cpu")
+        if func is torch.Tensor.to and args[1] == torch.device("mps"):
+            return args[0].as_subclass(self.There)
+        if func is torch.Tensor.cpu:
+            return args[0].as_subclass(torch.Tensor)
+        if func is torch.Tensor.double and there:
+            raise TypeError("this device knows no float64")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.7])
+def test_devices_without_float64_draw_the_same_tokens(top_p):
+    logits = torch.randn(64, 300, generator=torch.Generator().manual_seed(0))
+    ids = torch.zeros(64, 1, dtype=torch.long)
+    expected = SeededSampling(range(64), 0.8, top_p)(ids, logits)
+    with WithoutDouble():
+        drawn = SeededSampling(range(64), 0.8, top_p)(ids, logits.as_subclass(WithoutDouble.There))
+        assert drawn.device.type == "mps"
+    assert torch.equal(drawn.as_subclass(torch.Tensor), expected)
+
+
 def test_the_smallest_set_of_likeliest_tokens_is_drawn_from():
     logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().expand(500, -1)
     drawn = SeededSampling(range(500), 1.0, 0.7)(torch.zeros(500, 1, dtype=torch.long), logits).argmax(-1)

@@ -11,6 +11,10 @@ from transformers import LogitsProcessor, TemperatureLogitsWarper, TopPLogitsWar
 from transformers.generation.streamers import BaseStreamer
 
 
+_DOUBLE = {"cpu", "cuda"}
+"""Kinds of devices that surely know float64; Apple's do not."""
+
+
 class SeededSampling(LogitsProcessor):
     """Draws every row's next token with the row's own random numbers, and leaves that token alone possible.
 
@@ -31,10 +35,11 @@ class SeededSampling(LogitsProcessor):
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:  # noqa: D102
         for warper in self._warpers:
             scores = warper(input_ids, scores)
+        wide_B_V = (scores if scores.device.type in _DOUBLE else scores.cpu()).double()
         # In the order of the vocabulary: a rounding error of a batch moves a border a little and swaps no tokens.
-        total_B_V = torch.softmax(scores.double(), dim=-1).cumsum(dim=-1)
-        drawn_B = torch.tensor([dice.random() for dice in self._dice], dtype=torch.float64).to(scores.device)
-        place_B_1 = torch.searchsorted(total_B_V, drawn_B[:, None] * total_B_V[:, -1:], right=True)
+        total_B_V = torch.softmax(wide_B_V, dim=-1).cumsum(dim=-1)
+        drawn_B = torch.tensor([dice.random() for dice in self._dice], dtype=torch.float64).to(wide_B_V.device)
+        place_B_1 = torch.searchsorted(total_B_V, drawn_B[:, None] * total_B_V[:, -1:], right=True).to(scores.device)
         chosen = torch.full_like(scores, float("-inf"))
         chosen.scatter_(-1, place_B_1.clamp(max=scores.shape[-1] - 1), 0.0)
         return cast(torch.FloatTensor, chosen)
