@@ -95,7 +95,7 @@ class WithoutDouble(torch.overrides.TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         there = any(isinstance(value, self.There) for value in args)
-        if func is torch.Tensor.device.__get__:
+        if func == torch.Tensor.device.__get__:
             return torch.device("mps") if there else torch.device("cpu")
         if func is torch.Tensor.to and args[1] == torch.device("mps"):
             return args[0].as_subclass(self.There)

@@ -10,7 +10,6 @@ import torch
 from transformers import LogitsProcessor, TemperatureLogitsWarper, TopPLogitsWarper
 from transformers.generation.streamers import BaseStreamer
 
-
 _DOUBLE = {"cpu", "cuda"}
 """Kinds of devices that surely know float64; Apple's do not."""
 
