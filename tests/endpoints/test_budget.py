@@ -47,3 +47,45 @@ def test_tokens_and_money_never_exceed_their_budget(limit):
         else:
             cost = calls * (20 * 1.0 + 100 * 4.0) / 1e6
             assert 0.005 <= cost <= 0.006 and endpoint.stats.cost == pytest.approx(cost)
+
+
+def test_the_other_name_of_the_longest_reply_is_reckoned_with():
+    """Each reply may take 10,000 tokens, so that of 25,000 only two may be under way together."""
+    usage = {"prompt_tokens": 10, "completion_tokens": 9000}
+    with (
+        Server(usage=usage, latency=0.01) as server,
+        at(server, max_tokens=50, extra={"max_completion_tokens": 10_000}, budget={"tokens": 25_000}) as endpoint,
+    ):
+        with pytest.raises(BudgetError, match=r"could take up to \d+ \+ 10000 tokens"):
+            endpoint.ask_many_sync([says(f"{i}") for i in range(8)])
+        assert endpoint.stats.completion_tokens == 9000 * len(server.paid) == 18_000
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 7}, (7, 100)),
+        ({"prompt_tokens": 7, "completion_tokens": -3}, (7, 100)),
+        ({"prompt_tokens": "7", "completion_tokens": 4}, (37, 4)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, (37, 100)),
+        ({"prompt_tokens": 7, "completion_tokens": 4}, (7, 4)),
+    ],
+    ids=str,
+)
+def test_a_count_that_is_not_told_is_the_most_that_it_can_be(usage, counted):
+    """A prompt of 37: a byte of role and of content each, and 16 for the markup of a message and of the whole."""
+    with Server(usage=usage) as server, at(server, max_tokens=100, budget={"tokens": 10_000}) as endpoint:
+        endpoint.ask_sync(says("a"))
+        assert (endpoint.stats.prompt_tokens, endpoint.stats.completion_tokens) == counted
+
+
+def test_a_check_that_greets_is_paid_for():
+    with Server() as server:
+        with at(server, model="hidden", budget={"calls": 1}) as endpoint:
+            endpoint.check()
+            assert (endpoint.stats.calls, endpoint.stats.prompt_tokens) == (1, 10)
+            with pytest.raises(BudgetError, match="1 calls is spent"):
+                endpoint.check()
+        with at(server, budget={"calls": 0}) as listed:
+            listed.check()
+        assert len(server.requests) == 1

@@ -1,3 +1,4 @@
+import os
 import signal
 import sqlite3
 import subprocess
@@ -40,8 +41,9 @@ def test_what_is_kept_is_found_again_and_stays_as_it_was(tmp_path):
     cache = Cache(path)
     reply = {"text": "ä \ud800 \x00 \u202e", "finished": True}
     assert cache.get(KEYS[0]) is None and len(cache) == 0
-    cache.put(KEYS[0], reply, "model")
-    cache.put(KEYS[0], {"text": "another"})
+    assert cache.put(KEYS[0], reply, "model") is reply
+    assert cache.put(KEYS[0], {"text": "another"}) == reply
+    assert cache.put_many([(KEYS[0], {"text": "another"}, "m")] * 2) == [reply] * 2
     cache.close()
     assert cache.get(KEYS[0]) == reply == Cache(path).get(KEYS[0])
     assert len(cache) == 1
@@ -152,3 +154,75 @@ def test_a_file_that_stays_locked_is_an_error_that_names_it(tmp_path, monkeypatc
     with pytest.raises(CacheError, match=r"/c: .*locked"):
         Cache(path).put(KEYS[500], {})
     other.close()
+
+
+def child(work):
+    """The exit status of a forked process that does some work; one that waits for ever is ended."""
+    process = os.fork()
+    if process == 0:
+        signal.alarm(10)
+        try:
+            work()
+        except BaseException:  # noqa: BLE001 - a child must never go on as a second test run
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(process, 0)[1]
+
+
+def test_a_process_forked_while_a_thread_writes_reads_and_writes_too(tmp_path):
+    cache = Cache(tmp_path / "c")
+    stop = threading.Event()
+    written = []
+
+    def write_on():
+        while not stop.is_set() and len(written) < 1900:
+            i = 100 + len(written)
+            cache.put(KEYS[i], {"text": str(i) * 500})
+            written.append(i)
+
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    statuses = [child(lambda i=i: cache.put(KEYS[i], {"text": f"child {i}"})) for i in range(10)]
+    stop.set()
+    thread.join()
+    assert statuses == [0] * 10
+    assert all(cache.get(KEYS[i]) == {"text": f"child {i}"} for i in range(10))
+    assert all(cache.get(KEYS[i]) == {"text": str(i) * 500} for i in written)
+
+
+def test_a_fork_waits_for_a_stuck_thread_no_longer_than_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("vantage.endpoints.cache._FORK_SECONDS", 0.1)
+    cache = Cache(tmp_path / "c")
+    cache.put(KEYS[0], {"text": "a"})
+    held, go = threading.Event(), threading.Event()
+
+    def hold():
+        with cache._database():
+            held.set()
+            go.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(20)
+    status = child(lambda: cache.put(KEYS[1], {"text": "child"}))
+    go.set()
+    thread.join()
+    assert status == 0
+    assert cache.get(KEYS[1]) == {"text": "child"}
+
+
+def test_a_fork_carries_no_open_file_into_the_child(tmp_path):
+    """SQLite would take the parent's locks for the child's own."""
+    cache = Cache(tmp_path / "c")
+    cache.put(KEYS[0], {})
+
+    def files():
+        return [file for file in Path("/proc/self/fd").iterdir() if file.resolve().is_relative_to(tmp_path.resolve())]
+
+    def none_open():
+        assert not files()
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("open files are listed on Linux only")
+    assert files()
+    assert child(none_open) == 0

@@ -1,6 +1,7 @@
 """Servers that misbehave on command: nothing is lost, paid twice or waited for without end."""
 
 import asyncio
+import json
 import logging
 import threading
 import time
@@ -10,6 +11,7 @@ import pytest
 
 from endpoints.server import Server, at, pieces, says
 from vantage.endpoints import EndpointSettings, Refusal, open_endpoint
+from vantage.endpoints.connection import Answer
 from vantage.errors import ConfigError, EndpointError
 
 KEY = "sk-very-secret-0123456789abcdef"
@@ -299,16 +301,44 @@ def test_a_check_finds_out_whether_a_model_can_be_asked():
         endpoint.check()
 
 
+def test_a_check_greets_again_but_not_for_long(monkeypatch):
+    with Server(lambda n, b: ("status", 503) if n == 0 else "answer") as server, at(server, model="hidden") as endpoint:
+        endpoint.check()
+        assert (endpoint.stats.calls, endpoint.stats.retries) == (2, 1)
+    monkeypatch.setattr("vantage.endpoints.client._GREETING_SECONDS", 0.5)
+    for trouble in ("hang", ("status", 429, [("Retry-After", "60")])):
+        with Server(lambda n, b, it=trouble: it) as server, at(server, model="hidden", timeout=0.6) as endpoint:
+            start = time.perf_counter()
+            with pytest.raises(EndpointError, match=r"hidden: (no reply in|status 429).*; it lists 'echo'"):
+                endpoint.check()
+            assert time.perf_counter() - start < 5 and len(server.requests) == 1
+
+
+def test_names_that_a_server_lists_are_shown_in_part_and_without_the_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    found = {"data": [{"id": KEY}, {"id": "x" * 9999}, {"id": "\ud800"}]}
+
+    async def listed(_):
+        return Answer(200, json.dumps(found).encode())
+
+    monkeypatch.setattr("vantage.endpoints.connection.Connection.models", listed)
+    with open_endpoint("http://127.0.0.1:9/v1") as endpoint, pytest.raises(Refusal) as caught:
+        endpoint.check()
+    assert KEY not in str(caught.value) and "'***'" in str(caught.value) and len(str(caught.value)) < 600
+    assert str(caught.value).encode()
+
+
 def test_the_key_is_sent_and_shown_nowhere(monkeypatch, caplog, tmp_path, capfd):
     """Whatever is printed, raised, logged or stored is searched for the key."""
     monkeypatch.setenv("VANTAGE_TEST_KEY", KEY)
     caplog.set_level(logging.DEBUG)
 
     def behaviour(number, body):
-        return ["answer", ("status", 401, [], f"Incorrect key {KEY}"), ("raw", f"<b>{KEY}", 200, "text/html")][number]
+        said = ("choice", {"message": {"content": f"Your key is {KEY}"}})
+        return [said, ("status", 401, [], f"Incorrect key {KEY}"), ("raw", f"<b>{KEY}", 200, "text/html")][number]
 
     with Server(behaviour) as server, at(server, key_env="VANTAGE_TEST_KEY", cache=tmp_path / "c") as endpoint:
-        endpoint.ask_sync(says("a"))
+        assert endpoint.ask_sync(says("a")).text == "Your key is ***"
         assert server.headers[0]["authorization"] == f"Bearer {KEY}"
         shown = [repr(endpoint), str(endpoint.settings), endpoint.settings.model_dump_json(), repr(endpoint.__dict__)]
         for text in "bc":

@@ -38,6 +38,10 @@ def test_a_line_names_a_server_and_its_model():
         ({"model": "m", "extra": {"n": 4}}, "extra.n: not set here"),
         ({"model": "m", "extra": {"temperature": 1}}, "extra.temperature: not set here; 'temperature' sets it"),
         ({"model": "m", "extra": {"x": float("nan")}}, "not JSON"),
+        *(
+            ({"model": "m", "extra": {"max_completion_tokens": value}}, f"whole number of at least 1 .* not {shown}")
+            for value, shown in [(0, 0), (-5, -5), (True, True), (2.5, 2.5), (SECRET, "str"), (None, "NoneType")]
+        ),
         ({"model": "m", "temperature": float("inf")}, "temperature"),
         ({"model": "m", "concurrency": 0}, "concurrency"),
         ({"model": "m", "budget": {"cost": 1.0}}, "needs price_in and price_out"),

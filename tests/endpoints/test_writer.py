@@ -14,7 +14,7 @@ class Counted(Cache):
 
     def put_many(self, replies):
         self.transactions += 1
-        super().put_many(replies)
+        return super().put_many(replies)
 
 
 def test_what_comes_in_one_instant_is_one_transaction_and_is_there_when_put_returns(tmp_path):

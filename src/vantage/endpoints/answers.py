@@ -8,21 +8,75 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeGuard
 
+from vantage.endpoints.messages import sound
 from vantage.endpoints.replies import Refusal, Reply
 from vantage.errors import EndpointError
 
 _SHOWN = 240
+_SECRET = 16
+"""Characters of a key, at least, that a reply does not hold by chance."""
 _CUT = ("length", "max_tokens")
 _KEY = re.compile(r"\b(?:(?:sk|pk|rk|hf|gsk|xai|key)[-_][\w*.\-]{6,}|AIza[\w\-]{6,}|[Bb]earer +[^\s\"',}]+)")
 
 
 def clean(text: str, key: str | None) -> str:
-    """A text that came from a server on one line, shortened, and without the key or what looks like one."""
+    """A text that came from a server on one line, without the key or what looks like one, and then shortened."""
     if key:
-        text = text.replace(key, "***")
-    text = _KEY.sub("***", " ".join(text[: 20 * _SHOWN].split()))
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + f"... ({len(text)} characters)"
+        for form in (key, json.dumps(key)[1:-1]):
+            text = text.replace(form, "***")
+    came, text = len(text), " ".join(text.split())
+    # What is shown begins so far before this cut that a key which it halves is not shown.
+    text = sound(_KEY.sub("***", text[: 20 * _SHOWN]))
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + f"... ({came} characters)"
+
+
+def plain(reply: Reply, key: str | None) -> Reply:
+    """A reply whose texts can be written as UTF-8 and do not hold the key; a server may put anything into them."""
+    wipe = Wipe(key)
+    logprobs = reply.logprobs
+    if logprobs is not None:
+        if wipe.key is not None and wipe.key in "".join(text for text, _ in logprobs):
+            logprobs = None
+        else:
+            logprobs = tuple((sound(text), value) for text, value in logprobs)
+    return replace(reply, text=wipe.whole(reply.text), model=wipe.whole(reply.model), logprobs=logprobs)
+
+
+class Wipe:
+    """Takes the key, and halves of characters, out of a text that comes whole or in pieces.
+
+    Args:
+        key: of fewer than ``_SECRET`` characters, it is one such as ``EMPTY``, and a reply may well say that.
+    """
+
+    def __init__(self, key: str | None) -> None:
+        self.key = key if key is not None and len(key) >= _SECRET else None
+        self._held = ""
+
+    def whole(self, text: str) -> str:
+        """All of a text."""
+        return sound(text if self.key is None else text.replace(self.key, "***"))
+
+    def piece(self, text: str) -> str:
+        """As much of a text as later pieces cannot change."""
+        text = self._held + text
+        if self.key is not None:
+            text = text.replace(self.key, "***")
+        end = len(text) - self._begun(text)
+        self._held = text[end:]
+        return sound(text[:end])
+
+    def rest(self) -> str:
+        """What was held back, at the end."""
+        held, self._held = self._held, ""
+        return sound(held)
+
+    def _begun(self, text: str) -> int:
+        """Characters at the end with which a key, or a character of two halves, may begin."""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            return 1
+        key = self.key or ""
+        return next((n for n in range(min(len(key) - 1, len(text)), 0, -1) if text.endswith(key[:n])), 0)
 
 
 def decode(body: bytes, kind: str) -> Mapping[str, Any]:
@@ -33,12 +87,12 @@ def decode(body: bytes, kind: str) -> Mapping[str, Any]:
         kind: its content type.
 
     Raises:
-        EndpointError: it is something else; shows its beginning.
+        EndpointError: it is something else; shows it, and is cleaned by whoever shows the error.
     """
     try:
         found = json.loads(body)
     except (ValueError, RecursionError) as error:
-        shown = body[: 20 * _SHOWN].decode("utf-8", "replace")
+        shown = body.decode("utf-8", "replace")
         what = "an empty body" if not body.strip() else f"{kind or 'no content type'}: {shown}"
         raise EndpointError(f"no JSON came ({type(error).__name__}), but {what}") from None
     if not isinstance(found, dict):
@@ -47,9 +101,9 @@ def decode(body: bytes, kind: str) -> Mapping[str, Any]:
 
 
 def shape(value: object) -> str:
-    """A JSON value in a few words."""
+    """A JSON value as a text; not shortened, since a part of a key would not be found any more."""
     try:
-        return json.dumps(value)[:_SHOWN]
+        return json.dumps(value)
     except (ValueError, TypeError, RecursionError):
         return type(value).__name__
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
+import math
 import time
 import weakref
 from abc import ABC, abstractmethod
@@ -19,6 +19,8 @@ from typing import Any, Self
 from vantage.endpoints import loop, retry
 from vantage.endpoints.budget import Ledger, Usage
 from vantage.endpoints.cache import Cache, digest
+from vantage.endpoints.flights import Flight
+from vantage.endpoints.many import ask_all
 from vantage.endpoints.messages import has_pictures, identity, most_tokens, prepare
 from vantage.endpoints.replies import Again, Conversation, Emit, Refusal, Reply, Request, Stats
 from vantage.endpoints.settings import EndpointSettings
@@ -111,6 +113,7 @@ class Endpoint(ABC):
 
         Raises:
             EndpointError: the server cannot be reached or does not serve the model.
+            BudgetError: the model is found out about by a question only, and the budget allows none.
             CacheError: the file of replies cannot be used.
         """
         if self._cache is not None:
@@ -163,6 +166,13 @@ class Endpoint(ABC):
     async def _ready(self) -> None:
         """Whatever must be known before the first question."""
 
+    def _verify(self, reply: Reply) -> None:
+        """Look at a reply, fresh or kept.
+
+        Raises:
+            EndpointError: it is not by the model that was asked.
+        """
+
     def _identity(self) -> dict[str, Any]:
         """What beside messages and sampling decides the reply; never where the server is."""
         return {"model": self.settings.model}
@@ -172,10 +182,7 @@ class Endpoint(ABC):
         return self.settings.concurrency
 
     async def _close(self) -> None:
-        flights = list(self._here().flights.values())
-        for flight in flights:
-            flight.task.cancel()
-        await asyncio.gather(*(flight.task for flight in flights), return_exceptions=True)
+        await self._here().flights.stop()
         self._here().thread.shutdown(wait=False)
 
     # The way of a question, on the shared loop.
@@ -193,34 +200,8 @@ class Endpoint(ABC):
         samples: Sequence[int] | None,
         progress: Callable[[int, int], None] | None,
     ) -> list[Reply | EndpointError]:
-        replies: list[Reply | EndpointError | None] = [None] * len(conversations)
-        numbers = _numbered(conversations) if samples is None else samples
-        todo = enumerate(zip(conversations, numbers, strict=True))
-        fault: list[Exception] = []
-        done = 0
-
-        async def work() -> None:
-            nonlocal done
-            for place, (messages, sample) in todo:
-                try:
-                    try:
-                        replies[place] = await self._ask(messages, sample)
-                    except EndpointError as error:
-                        replies[place] = error
-                    done += 1
-                    if progress is not None:
-                        progress(done, len(replies))
-                except Exception as error:  # noqa: BLE001 - raised below, when the others have ended what they are at
-                    fault.append(error)
-                if fault:
-                    return
-
-        await asyncio.gather(*(work() for _ in range(min(2 * self._width(), len(replies)))))
-        if fault:
-            if isinstance(fault[0], BudgetError):
-                fault[0].replies = tuple(replies)
-            raise fault[0]
-        return [reply for reply in replies if reply is not None]
+        # Twice the width: while some ask, others are made ready and written down.
+        return await ask_all(self._ask, 2 * self._width(), conversations, samples, progress)
 
     async def _ask(self, messages: Conversation, sample: int) -> Reply:
         start = time.perf_counter()
@@ -228,38 +209,36 @@ class Endpoint(ABC):
         kept = self._kept(request)
         if kept is not None:
             return replace(kept, seconds=time.perf_counter() - start)
-        flights = self._here().flights
-        flight = flights.get(request.key)
-        first = flight is None
-        if flight is None:
-            flight = flights[request.key] = loop.Flight()
-            flight.task = asyncio.create_task(self._fly(request, flight))
-            flight.task.add_done_callback(lambda task: _landed(flights, request.key, task))
-        flight.waiting += 1
-        try:
-            # Others may wait for the same reply, and one that was sent is paid for: a caller who leaves stops neither.
-            reply = await asyncio.shield(flight.task)
-        except asyncio.CancelledError:
-            if flight.task.cancelled():
-                raise EndpointError(f"{self.name}: closed while the question was under way") from None
-            raise
-        finally:
-            flight.waiting -= 1
-            if flight.waiting == 0 and not flight.sent and not flight.task.done():
-                flight.task.cancel()
-                flights.pop(request.key, None)
+        reply, first = await self._joined(request)
+        return replace(reply, cached=not first, seconds=time.perf_counter() - start)
+
+    async def _joined(self, request: Request) -> tuple[Reply, bool]:
+        """The reply to a question that may be under way already, and whether it was asked for this caller."""
+
+        async def fly(flight: Flight) -> Reply:
+            async with self._here().slots:
+                flight.sent = True
+                reply = await self._tries(request)
+            return await self._keep(request, reply)
+
+        reply, first = await self._here().flights.join(self.name, request.key, fly)
         if not first:
             self._counts["cached"] += 1
-        return replace(reply, cached=not first, seconds=time.perf_counter() - start)
+        return reply, first
 
     async def _stream(self, messages: Conversation, sample: int, emit: Emit) -> None:
         request = await self._request(messages, sample)
         kept = self._kept(request)
+        if kept is None and request.key in self._here().flights:
+            kept, _ = await self._joined(request)
         if kept is not None:
             emit(kept.text)
             return
         async with self._here().slots:
-            await self._tries(request, emit)
+            reply = await self._tries(request, emit)
+        # Kept without log-probabilities, it would stand in the way of a reply that has those that are asked for.
+        if not self.settings.extra.get("logprobs"):
+            await self._keep(request, reply)
 
     async def _request(self, messages: Conversation, sample: int) -> Request:
         await self._ready()
@@ -281,23 +260,38 @@ class Endpoint(ABC):
             }
         )
         seed = int(digest([settings.seed, key])[:8], 16) >> 1 if sampled and settings.seed is not None else None
-        return Request(prepared, key, seed)
+        return Request(prepared, key, seed, settings.longest)
 
     def _kept(self, request: Request) -> Reply | None:
         found = self._cache.get(request.key) if self._cache is not None else None
         if found is None:
             return None
+        reply = self._recalled(found)
         self._counts["cached"] += 1
-        return Reply(**found, cached=True)
+        return replace(reply, cached=True)
 
-    async def _fly(self, request: Request, flight: loop.Flight) -> Reply:
-        async with self._here().slots:
-            flight.sent = True
-            return await self._tries(request, None)
+    async def _keep(self, request: Request, reply: Reply) -> Reply:
+        """Write a reply down, and give the one that stands there from now on: another process may have been first."""
+        if (writer := self._here().writer) is None:
+            return reply
+        own = {name: getattr(reply, name) for name in _KEPT}
+        kept = await writer.put(request.key, own, reply.model)
+        return reply if kept is own else self._recalled(kept)
 
-    async def _tries(self, request: Request, emit: Emit | None) -> Reply:
-        """Ask until there is a reply, and keep it."""
+    def _recalled(self, found: dict[str, Any]) -> Reply:
+        """A reply from the file, which endpoints with other settings may have written to."""
+        reply = Reply(**found)
+        try:
+            self._verify(reply)
+        except EndpointError as error:
+            self._counts["failures"] += 1
+            raise EndpointError(f"{error} (kept in {self.settings.cache})") from None
+        return reply
+
+    async def _tries(self, request: Request, emit: Emit | None = None, patience: float = math.inf) -> Reply:
+        """Ask until there is a reply, but not again where that would begin after more seconds than ``patience``."""
         settings = self.settings
+        start = time.perf_counter()
         told = False
 
         def tell(text: str) -> None:
@@ -316,10 +310,11 @@ class Endpoint(ABC):
                     break
                 except Again as trouble:
                     error = trouble.error
-                    # Pieces that were handed over cannot be taken back.
-                    if tries > settings.retries or told:
-                        raise EndpointError(f"{self.name}: {error}{_after(tries)}") from None
                     seconds = retry.wait(tries - 1, settings.backoff, f"{settings.seed}:{request.key}", trouble.wait)
+                    late = time.perf_counter() - start + seconds > patience
+                    # Pieces that were handed over cannot be taken back.
+                    if tries > settings.retries or told or late:
+                        raise EndpointError(f"{self.name}: {error}{_after(tries)}") from None
                 self._counts["retries"] += 1
                 await asyncio.sleep(seconds)
         except EndpointError:
@@ -327,22 +322,20 @@ class Endpoint(ABC):
             raise
         except BudgetError as refused:
             raise BudgetError(f"{self.name}: {refused}" + (f"; the last try: {error}" if error else "")) from None
-        if (writer := self._here().writer) is not None:
-            await writer.put(request.key, {name: getattr(reply, name) for name in _KEPT}, reply.model)
         return reply
 
     async def _paid(self, request: Request, emit: Emit | None) -> Reply:
         """One try, within the budget."""
         counts = self.settings.budget.counts_tokens
-        most = Usage(most_tokens(request.messages), self.settings.max_tokens) if counts else Usage()
+        most = Usage(most_tokens(request.messages), request.longest) if counts else Usage()
         await self._ledger.reserve(most)
         start = time.perf_counter()
         # Whatever ends a try without saying what it cost may have cost the most.
         used = most
         try:
             reply = await self._call(request, emit)
-            told = reply.prompt_tokens or reply.completion_tokens
-            used = Usage(reply.prompt_tokens, reply.completion_tokens) if told else most
+            # No question and no reply takes 0 tokens: a count of 0 was not told.
+            used = Usage(reply.prompt_tokens or most.prompt_tokens, reply.completion_tokens or most.completion_tokens)
             return reply
         except (Again, Refusal) as trouble:
             if not trouble.charged:
@@ -362,24 +355,6 @@ def _close_all() -> None:
     for endpoint in list(_open):
         endpoint.close()
     loop.finish()
-
-
-def _numbered(conversations: Sequence[Conversation]) -> list[int]:
-    """For each conversation, how many equal ones stand before it."""
-    seen: Counter[str] = Counter()
-    numbers = []
-    for messages in conversations:
-        text = repr(messages)
-        numbers.append(seen[text])
-        seen[text] += 1
-    return numbers
-
-
-def _landed(flights: dict[str, loop.Flight], key: str, task: asyncio.Task[Reply]) -> None:
-    if key in flights and flights[key].task is task:
-        del flights[key]
-    with contextlib.suppress(asyncio.CancelledError):
-        task.exception()  # whoever waited has it; asyncio logs what nobody asked for
 
 
 def _after(tries: int) -> str:

@@ -14,6 +14,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,10 @@ class Cache:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._lock = threading.RLock()
-        self._open: tuple[int, sqlite3.Connection] | None = None
+        self._open: sqlite3.Connection | None = None
+        self._checked = False
+        with _forking:
+            _caches.add(self)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The reply kept under a key; ``None`` where there is none."""
@@ -69,18 +73,25 @@ class Cache:
         value: dict[str, Any] = json.loads(text)
         return value
 
-    def put(self, key: str, reply: dict[str, Any], model: str = "") -> None:
-        """Keep a reply; one that stands already stays, so that all who ask see the same."""
-        self.put_many([(key, reply, model)])
+    def put(self, key: str, reply: dict[str, Any], model: str = "") -> dict[str, Any]:
+        """Keep a reply; one that stands already stays, and is given back, so that all who ask see the same."""
+        return self.put_many([(key, reply, model)])[0]
 
-    def put_many(self, replies: Iterable[tuple[str, dict[str, Any], str]]) -> None:
+    def put_many(self, replies: Iterable[tuple[str, dict[str, Any], str]]) -> list[dict[str, Any]]:
         """As ``put``, of keys, replies and models; in one transaction: all of them are kept or none."""
-        rows = []
+        given, rows = [], []
         for key, reply, model in replies:
             text = _strict(reply)
+            given.append(reply)
             rows.append((key, model, text, _hash(key, text), time.time()))
         with self._database() as database, _transaction(database):
+            before = database.total_changes
             database.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)", rows)
+            new = database.total_changes - before
+        if new == len(rows):
+            return given
+        # Nothing is ever taken out of the file, so each key has its reply.
+        return [self.get(row[0]) or reply for row, reply in zip(rows, given, strict=True)]
 
     def __len__(self) -> int:
         with self._database() as database:
@@ -89,18 +100,21 @@ class Cache:
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
-            if self._open is not None and self._open[0] == os.getpid():
-                self._open[1].close()
+            self._let_go()
+            self._checked = False
+
+    def _let_go(self) -> None:
+        if self._open is not None:
+            self._open.close()
             self._open = None
 
     @contextlib.contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
-                # SQLite forbids to carry a connection into a forked process.
-                if self._open is None or self._open[0] != os.getpid():
-                    self._open = (os.getpid(), self._connect())
-                yield self._open[1]
+                if self._open is None:
+                    self._open = self._connect()
+                yield self._open
             except sqlite3.OperationalError as error:
                 raise CacheError(f"{self.path}: the file of replies cannot be used ({error})") from error
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
@@ -140,10 +154,11 @@ class Cache:
                 raise CacheError(f"{self.path}: a database of something else, no file of replies; name another file")
             elif version != _VERSION:
                 raise CacheError(f"{self.path}: written by another version of Vantage ({version}, not {_VERSION})")
-        if self.path.stat().st_size <= _CHECKED_BYTES:
+        if not self._checked and self.path.stat().st_size <= _CHECKED_BYTES:
             found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
                 raise CacheError(f"{self.path}: no sound file of replies ({found}); {_ADVICE}")
+        self._checked = True
 
 
 @contextlib.contextmanager
@@ -162,3 +177,42 @@ _ADVICE = "restore it from a copy, or move it away to start anew"
 
 def _hash(key: str, text: str) -> str:
     return hashlib.sha256(f"{key}\n{text}".encode()).hexdigest()
+
+
+# SQLite forbids to carry an open file into a forked process, even to close it there, and a lock that another thread
+# holds is held for ever in the child: a fork waits for what is being written, and finds every file closed.
+
+_caches: weakref.WeakSet[Cache] = weakref.WeakSet()
+_forking = threading.RLock()
+"""Held while a process is forked, and where a cache is made."""
+_held: list[Cache] = []
+_carried: list[sqlite3.Connection] = []
+_FORK_SECONDS = 10.0
+
+
+def _before_fork() -> None:
+    _forking.acquire()
+    _held[:] = [cache for cache in _caches if cache._lock.acquire(timeout=_FORK_SECONDS)]
+    for cache in _held:
+        cache._let_go()
+
+
+def _after_fork_in_parent() -> None:
+    for cache in _held:
+        cache._lock.release()
+    _held.clear()
+    _forking.release()
+
+
+def _after_fork_in_child() -> None:
+    global _forking
+    _forking = threading.RLock()
+    _held.clear()
+    for cache in _caches:
+        cache._lock = threading.RLock()
+        if cache._open is not None:  # a thread of the parent was at it all the time
+            _carried.append(cache._open)
+            cache._open = None
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

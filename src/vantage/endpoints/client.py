@@ -23,6 +23,8 @@ from vantage.endpoints.retry import retry_after
 from vantage.endpoints.settings import EndpointSettings
 from vantage.errors import ConfigError, EndpointError
 
+_GREETING_SECONDS = 10.0
+"""After these, a check asks not again."""
 _AGAIN = {408, 409, 429}
 _UNREACHED = (aiohttp.ClientConnectorError, ConnectionRefusedError, socket.gaierror)
 _HINTS = {
@@ -63,18 +65,20 @@ class ServerEndpoint(Endpoint):
         loop.run_sync(self._check())
 
     async def _check(self) -> None:
+        """Look into the list of models; one that it does not name is greeted, which is paid for."""
         listed: list[str] = []
         with contextlib.suppress(EndpointError):  # not every server has a list, and not every list is whole
             listed = await self._models()
         if any(answers.same_model(str(self._model), name) for name in listed):
             return
-        greeting = Request([{"role": "user", "content": "Hello"}], key="", seed=None)
+        longest = int(self.settings.extra.get("max_completion_tokens", 1))
+        greeting = Request([{"role": "user", "content": "Hello"}], key="", seed=None, longest=longest)
         try:
-            await self._send(self._body(greeting, stream=False, longest=1), None)
-        except (Again, EndpointError) as error:
-            shown = f"; it lists {_some(listed)}" if listed else ""
-            kind = type(error) if isinstance(error, EndpointError) else EndpointError
-            raise kind(f"{error}{shown}") from None
+            async with self._here().slots:
+                await self._tries(greeting, patience=_GREETING_SECONDS)
+        except EndpointError as error:
+            shown = f"; it lists {self._some(listed)}" if listed else ""
+            raise type(error)(f"{error}{shown}") from None
 
     async def _ready(self) -> None:
         if self._model is not None:
@@ -84,7 +88,8 @@ class ServerEndpoint(Endpoint):
                 listed = await self._models()
                 if len(listed) != 1:
                     raise Refusal(
-                        f"{self.settings.url}: name the model, as in {self.settings.url}#name; it lists {_some(listed)}"
+                        f"{self.settings.url}: name the model, as in {self.settings.url}#name; "
+                        f"it lists {self._some(listed)}"
                     )
                 self._model = self.name = listed[0]
 
@@ -104,14 +109,18 @@ class ServerEndpoint(Endpoint):
             raise self._trouble(error) from None
         except EndpointError as error:
             raise self._named(error) from None
+        reply = answers.plain(reply, self._key())
+        self._verify(reply)
+        return reply
+
+    def _verify(self, reply: Reply) -> None:
         if self.settings.check_model and not answers.same_model(str(self._model), reply.model):
             raise EndpointError(
                 f"{self.name}: the reply is by {self._cleaned(reply.model)!r}; if that is the model asked for, set "
                 "check_model to false"
             )
-        return reply
 
-    def _body(self, request: Request, stream: bool, longest: int | None = None) -> bytes:
+    def _body(self, request: Request, stream: bool) -> bytes:
         settings = self.settings
         body: dict[str, Any] = {
             "model": self._model,
@@ -120,7 +129,7 @@ class ServerEndpoint(Endpoint):
             "top_p": settings.top_p,
         }
         if "max_completion_tokens" not in settings.extra:  # the name that some hosted models insist on
-            body["max_tokens"] = longest or settings.max_tokens
+            body["max_tokens"] = request.longest
         if request.seed is not None:
             body["seed"] = request.seed
         if stream:
@@ -135,6 +144,7 @@ class ServerEndpoint(Endpoint):
 
     async def _pieces(self, body: bytes, emit: Emit) -> Reply:
         stream = await self._connection().stream(body)
+        wipe = answers.Wipe(self._key())
         text: list[str] = []
         refused: list[str] = []
         seen: dict[str, Any] = {}
@@ -152,13 +162,16 @@ class ServerEndpoint(Endpoint):
                         if not isinstance(piece, str):
                             raise TypeError(f"'content' is {answers.shape(piece)}")
                         text.append(piece)
-                        emit(piece)
+                        if sure := wipe.piece(piece):
+                            emit(sure)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise EndpointError(f"an event of the stream cannot be read ({type(error).__name__}: {error})") from None
         finally:
             await stream.close()
         if reason is None:
             raise Again(f"the stream broke off after {len(''.join(text))} characters", charged=True)
+        if last := wipe.rest():
+            emit(last)
         return answers.finish(seen, "".join(text), reason, "".join(refused))
 
     async def _models(self) -> list[str]:
@@ -223,6 +236,10 @@ class ServerEndpoint(Endpoint):
             shown.charged = error.charged
         return shown
 
+    def _some(self, names: list[str]) -> str:
+        shown = ", ".join(repr(self._cleaned(name)) for name in sorted(names)[:8])
+        return "no model" if not names else shown + (", ..." if len(names) > 8 else "")
+
     def _cleaned(self, text: str) -> str:
         return answers.clean(text, self._key())
 
@@ -254,8 +271,3 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in sorted(names)[:8])
-    return "no model" if not names else shown + (", ..." if len(names) > 8 else "")

@@ -11,10 +11,10 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from vantage.endpoints.cache import Cache
+from vantage.endpoints.flights import Flights
 from vantage.endpoints.writer import Writer
 
 T = TypeVar("T")
@@ -118,15 +118,6 @@ async def stream(work: Callable[[Callable[[str], None]], Coroutine[Any, Any, Any
         future.cancel()
 
 
-@dataclass
-class Flight:
-    """A question under way, and how many wait for it."""
-
-    task: asyncio.Task[Any] = field(init=False)
-    waiting: int = 0
-    sent: bool = False
-
-
 class Here:
     """What belongs to the loop of one process."""
 
@@ -135,5 +126,5 @@ class Here:
         self.slots = asyncio.Semaphore(width)
         self.naming = asyncio.Lock()
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="vantage-endpoint")
-        self.flights: dict[str, Flight] = {}
+        self.flights = Flights()
         self.writer = None if cache is None else Writer(cache)

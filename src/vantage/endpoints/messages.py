@@ -73,6 +73,15 @@ def most_tokens(messages: Sequence[Message]) -> int:
     return total
 
 
+def sound(text: str) -> str:
+    """A text that can be written as UTF-8: halves of a surrogate pair are joined, and one alone becomes U+FFFD."""
+    try:
+        text.encode("utf-8")
+        return text
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def texts(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
     """Role and text of each message.
 
@@ -94,7 +103,7 @@ def _message(number: int, message: Mapping[str, Any]) -> Message:
         raise DataError(f"{where}: role {_short(message.get('role'))}, expected one of {', '.join(_ROLES)}")
     content = message["content"]
     if isinstance(content, str):
-        return {**message, "content": _sendable(content)}
+        return {**message, "content": sound(content)}
     if isinstance(content, Sequence) and not isinstance(content, bytes):
         return {**message, "content": [_part(where, part) for part in content]}
     raise DataError(f"{where}: content is text or a list of parts, not {_short(content)}")
@@ -103,7 +112,7 @@ def _message(number: int, message: Mapping[str, Any]) -> Message:
 def _part(where: str, part: Any) -> Message:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "text" and isinstance(part.get("text"), str):
-        return {"type": "text", "text": _sendable(part["text"])}
+        return {"type": "text", "text": sound(part["text"])}
     if kind == "image" and "image" in part:
         return {"type": "image_url", "image_url": {"url": _data_url(part["image"])}}
     if kind == "image_url":
@@ -146,14 +155,6 @@ def _part_identity(part: Message) -> Message:
         "sha256": hashlib.sha256(content.encode("ascii", "replace")).hexdigest(),
         **kept,
     }
-
-
-def _sendable(text: str) -> str:
-    try:
-        text.encode("utf-8")
-        return text
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _short(value: object) -> str:

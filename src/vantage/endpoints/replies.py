@@ -99,8 +99,10 @@ class Request:
         messages: prepared.
         key: hash of everything that decides the reply.
         seed: of a sampled reply; ``None`` where there is none.
+        longest: tokens of the reply, at most.
     """
 
     messages: list[Message] = field(repr=False)
     key: str
     seed: int | None
+    longest: int

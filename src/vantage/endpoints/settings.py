@@ -143,6 +143,10 @@ class EndpointSettings(_Section):
                 raise ValueError(f"extra.{key}: not set here; {_OWN[key]!r} sets it".replace("''", "'"))
             if _SECRET.search(key):
                 raise ValueError(f"extra.{key}: keys and passwords stand in the environment; see key_env")
+        most = value.get("max_completion_tokens", 1)
+        if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+            shown = most if isinstance(most, (int, float)) else type(most).__name__
+            raise ValueError(f"extra.max_completion_tokens: a whole number of at least 1 is expected, not {shown}")
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
@@ -165,6 +169,11 @@ class EndpointSettings(_Section):
         """The same, with a file for replies where it is a server and nothing was said of one."""
         keeps = self.url is None or "cache" in self.model_fields_set
         return self if keeps else self.model_copy(update={"cache": file})
+
+    @property
+    def longest(self) -> int:
+        """Tokens of a reply, at most: a budget that knows ``max_tokens`` alone could be exceeded many times."""
+        return max(self.max_tokens, int(self.extra.get("max_completion_tokens", 1)))
 
     @property
     def loopback(self) -> bool:

@@ -17,10 +17,10 @@ class Writer:
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._waiting: list[tuple[tuple[str, dict[str, Any], str], asyncio.Future[None]]] = []
+        self._waiting: list[tuple[tuple[str, dict[str, Any], str], asyncio.Future[dict[str, Any]]]] = []
 
-    async def put(self, key: str, reply: dict[str, Any], model: str) -> None:
-        """As ``Cache.put``; when it returns, the reply is kept. It is kept too where nobody waits any more.
+    async def put(self, key: str, reply: dict[str, Any], model: str) -> dict[str, Any]:
+        """As ``Cache.put``; when it returns, a reply is kept. It is kept too where nobody waits any more.
 
         Raises:
             CacheError: it, and all that came with it, cannot be kept.
@@ -30,20 +30,18 @@ class Writer:
             here.call_soon(self._write)
         written = here.create_future()
         self._waiting.append(((key, reply, model), written))
-        await written
+        return await written
 
     def _write(self) -> None:
         replies, waiting = zip(*self._waiting, strict=True)
         self._waiting.clear()
-        fault: Exception | None = None
         try:
-            self._cache.put_many(replies)
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
-            fault = error
-        for written in waiting:
-            if written.done():
-                continue
-            if fault is None:
-                written.set_result(None)
-            else:
-                written.set_exception(fault)
+            kept = list(zip(waiting, self._cache.put_many(replies), strict=True))
+        except Exception as fault:  # noqa: BLE001 - raised where it is waited for
+            for written in waiting:
+                if not written.done():
+                    written.set_exception(fault)
+            return
+        for written, reply in kept:
+            if not written.done():
+                written.set_result(reply)
