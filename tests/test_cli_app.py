@@ -7,7 +7,14 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from vantage import app, cli
+from endpoints.server import Server
+from vantage import app, cli, tiny
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    """A server that cannot be reached is asked again without a pause."""
+    monkeypatch.setattr("vantage.endpoints.retry.wait", lambda *_: 0.0)
 
 
 class Closed:
@@ -79,13 +86,85 @@ def test_the_prompts_of_a_recipe(opened):
     parsed = recipes.load("tiny/racro")
     assert ways[0].pipeline.prompts == parsed.reasoner.prompts
     assert ways[0].pipeline.label_sources == parsed.prompt.label_sources
+    # A named recipe brings its reasoner too, unless others are named.
+    assert [way.answering.name if way.answering else None for way in ways] == ["tiny-reasoner-weak", None]
+    run("--model", "tiny", "--recipe", "tiny/racro", "--reasoner", "tiny-reader")
+    assert [way.answering.name if way.answering else None for way in opened[1][0]] == ["tiny-reader", None]
+
+
+RECIPE = "model: {path: tiny}\nmethod: {name: grpo}\ndata:\n  train: %s\n  test: %s\n"
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "drawn"),
+    [
+        ("night-captions?n=8", "night-captions?split=test&n=8", ("night-captions",)),
+        ("night?n=8", "depth?split=test&n=8", ("depth", "night")),
+        ("jsonl:rows.jsonl", "depth?split=test&n=8", ("depth",)),
+        ("night-captions?n=8", "null", ("night-captions",)),
+        ("jsonl:rows.jsonl", "null", ("night", "depth")),
+    ],
+)
+def test_scenes_are_drawn_of_the_worlds_that_the_recipe_names(opened, tmp_path, train, test, drawn):
+    (tmp_path / "recipe.yaml").write_text(RECIPE % (train, test))
+    run("--model", "tiny", "--recipe", str(tmp_path / "recipe.yaml"))
+    ((ways, _, _),) = opened
+    assert [way.worlds for way in ways] == [drawn]
+    told = [name for name in ("night-captions", "depth", "night") if name in ways[0].about]
+    assert bool(told) != (train.startswith("jsonl") and test == "null")
+
+
+def test_a_run_s_folder_brings_its_world(opened, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(RECIPE % ("night-captions?n=8", "null"))
+    (tmp_path / "model").symlink_to(tiny.path("tiny-captioner"))
+    run("--model", str(tmp_path))
+    ((ways, _, _),) = opened
+    assert [way.worlds for way in ways] == [("night-captions",)]
+
+
+def test_a_reasoner_alone_reads_the_embedded_captioner(opened):
+    run("--reasoner", "tiny-reader")
+    ((ways, _, _),) = opened
+    assert [way.name for way in ways] == ["tiny-captioner + tiny-reader", "tiny-captioner, by itself"]
+    assert {way.worlds for way in ways} == {("night-captions",)}
+    assert ways[0].pipeline.prompts == tiny.prompts() and ways[0].pipeline.label_sources
+
+
+def test_reasoners_of_one_name_are_told_apart_by_host_and_port(opened):
+    with Server() as one, Server() as other:
+        lines = [f"{one.url}#echo", f"{other.url}#echo", f"{other.url}/#echo", "tiny-reader"]
+        run(*(part for line in lines[:2] + lines[3:] for part in ("--reasoner", line)))
+        twice = run(*(part for line in lines[:3] for part in ("--reasoner", line)))
+    ((ways, _, _),) = opened
+    names = [f"echo (127.0.0.1:{one.port})", f"echo (127.0.0.1:{other.port})", "tiny-reader"]
+    assert [way.name for way in ways[:3]] == [f"tiny-captioner + {name}" for name in names]
+    assert "names the same one twice: echo" in refused(twice)
+
+
+def test_a_reasoner_that_cannot_be_asked_is_listed_last_and_told(opened):
+    dead = "http://127.0.0.1:9/v1#m"
+    result = run("--reasoner", dead, "--reasoner", "tiny-reader")
+    ((ways, _, _),) = opened
+    assert [way.name for way in ways] == [
+        "tiny-captioner + tiny-reader",
+        "tiny-captioner, by itself",
+        "tiny-captioner + m, unavailable",
+    ]
+    assert [bool(way.trouble) for way in ways] == [False, False, True]
+    assert "127.0.0.1:9/v1 cannot be reached" in ways[2].trouble
+    assert "unavailable: m: " in result.stderr and ways[2].trouble in " ".join(result.stderr.split())
+    assert ways[2].answering is not None, "asking tries again"
+
+
+def test_where_no_reasoner_that_was_named_can_be_asked_each_says_why(opened):
+    found = refused(run("--reasoner", "http://127.0.0.1:9/v1#one", "--reasoner", "http://127.0.0.1:9/v1#two"))
+    assert "one: " in found and "two: " in found and opened == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--reasoner", "tiny-reader"), "--reasoner, --recipe and --frame are about --model, and none is given"),
-        (("--recipe", "tiny/racro"), "are about --model"),
+        (("--recipe", "tiny/racro"), "--recipe and --frame are about --model, and none is given"),
         (("--frame", "pixel"), "are about --model"),
         (("--model", "tiny", "--frame", "inches"), "'inches' is no coordinate frame"),
         (("--model", "tiny", "--recipe", "no/such"), "no/such"),

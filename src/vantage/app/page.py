@@ -65,7 +65,12 @@ def build(ways: Sequence[Way]) -> Any:
         way = by_name[name]
         # A drawn scene of a world that this one was not made for gives way to one of its own.
         redraw = known and known.partition("/")[0] not in way.worlds
-        return [gr.update(info=way.about), *(draw(name, turn) if redraw else [gr.skip()] * len(scene))]
+        shown = draw(name, turn) if redraw else [gr.skip()] * len(scene)
+        if way.trouble:
+            shown[-1] = cards.message(
+                f"{name}: {way.trouble}\nThis was so when the page was opened; asking tries again."
+            )
+        return [gr.update(info=way.about), *shown]
 
     def known(question: str, drawn: str, *values: Any) -> str:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from vantage import tiny
 from vantage.captions.prompts import Part
@@ -15,6 +16,17 @@ from vantage.rewards.frames import Frame
 
 EMBEDDED_TOKENS = 64
 """Longer than anything that an embedded model was taught to say."""
+
+KNOWN: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "about": "Half a million weights, taught on drawn scenes only; photographs mean nothing to it.",
+    },
+    "tiny-captioner": {
+        "worlds": ("night-captions",),
+        "about": "Taught on drawn scenes, and to leave things out: `vantage train tiny/racro` is what mends that.",
+    },
+}
+"""What is known of embedded models, as settings of a way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +42,7 @@ class Way:
             answers to one's own pictures are not drawn, since a frame is never guessed.
         worlds: drawn worlds whose questions it may be tried on.
         about: a line that the page shows under its name.
+        trouble: why it could not be asked when the page was opened; the page says so, and asking it tries again.
 
     Raises:
         ConfigError: a frame that does not exist, or nobody who would answer.
@@ -42,6 +55,7 @@ class Way:
     frame: str = ""
     worlds: tuple[str, ...] = ("night", "depth")
     about: str = ""
+    trouble: str = ""
 
     def __post_init__(self) -> None:
         if self.frame:
@@ -89,8 +103,7 @@ def embedded(stack: ExitStack) -> list[Way]:
             name=f"tiny-captioner + {name}",
             pipeline=captioner,
             reasoner=reader,
-            worlds=("night-captions",),
-            about="Taught on drawn scenes, and to leave things out: `vantage train tiny/racro` is what mends that.",
+            **KNOWN["tiny-captioner"],
         )
         for name, reader in readers.items()
     ]
@@ -99,6 +112,6 @@ def embedded(stack: ExitStack) -> list[Way]:
         pipeline=pipeline("tiny"),
         parts=ALONE,
         frame="relative:8",
-        about="Half a million weights, taught on drawn scenes only; photographs mean nothing to it.",
+        **KNOWN["tiny"],
     )
     return [alone, *described]
