@@ -5,6 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from tab import Page
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -35,3 +37,16 @@ def site():
             return url
 
         yield opened
+
+
+@pytest.fixture
+def page(browser, url):
+    """A fresh tab; at its end nothing hostile has run, nobody else was asked, and the browser did not complain."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    tab.set_default_timeout(20_000)
+    opened = Page(tab, url)
+    yield opened
+    assert tab.evaluate("window.evil") is None
+    assert opened.errors == []
+    assert [address for address in opened.requests if not address.startswith((url, "data:", "blob:"))] == []
+    tab.close()
