@@ -10,7 +10,7 @@ from tab import Page
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, an event loop counts as running in this thread
 def browser():
     """A headless chromium; the test skips where there is none."""
     sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
