@@ -298,7 +298,9 @@ class Pipeline:
         def work() -> None:
             try:
                 streamer = PieceStreamer(lambda ids: tokenizer.decode(ids, skip_special_tokens=True), came.put)
-                stop = StoppingCriteriaList([lambda ids, _: _all(ids, left.is_set())])
+                stop = StoppingCriteriaList(
+                    [lambda ids, _: torch.full_like(ids[:, 0], left.is_set(), dtype=torch.bool)]
+                )
                 with self._one_at_a_time:
                     if not left.is_set():  # while another answer had its turn
                         came.put(self._generate([messages], streamer=streamer, stopping_criteria=stop))
@@ -377,14 +379,11 @@ def _replies(
 def _pieces(endpoint: Endpoint, messages: Messages) -> Iterator[str]:
     """An endpoint's pieces in plain code, also where an event loop runs; an empty one after each silent ``BEAT``."""
     pieces = endpoint.stream(messages)
-    waiting: asyncio.Task[str | None] | None = None
-
-    async def following() -> str | None:
-        return await anext(pieces, None)
+    waiting: asyncio.Future[str | None] | None = None
 
     async def one() -> str | None:
         nonlocal waiting
-        waiting = waiting or asyncio.create_task(following())
+        waiting = waiting or asyncio.ensure_future(anext(pieces, None))
         done, _ = await asyncio.wait([waiting], timeout=BEAT)
         if not done:
             return ""
@@ -403,7 +402,3 @@ def _pieces(endpoint: Endpoint, messages: Messages) -> Iterator[str]:
             yield piece
     finally:
         loop.run_sync(close())
-
-
-def _all(ids: torch.Tensor, value: bool) -> torch.Tensor:
-    return torch.full((ids.shape[0],), value, dtype=torch.bool, device=ids.device)

@@ -16,7 +16,7 @@ from vantage.cli import reasoning
 from vantage.cli.answer import MODEL
 from vantage.cli.common import err, out, quiet
 from vantage.cli.reasoning import REASONER, ReasonerTokens, Temperature, TrustRemoteCode
-from vantage.errors import ConfigError, EndpointError
+from vantage.errors import BudgetError, ConfigError, EndpointError
 from vantage.printing import printable
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _opened(
 def _trouble(endpoint: Endpoint) -> str:
     try:
         endpoint.check()
-    except EndpointError as error:
+    except (EndpointError, BudgetError) as error:
         return str(error)
     return ""
 

@@ -1,0 +1,26 @@
+"""Prompt sharing: a prompt with its pictures is computed once for all of its completions."""
+
+from vantage.sharing.attention import Layout, install, packed_mask, plain, set_attention
+from vantage.sharing.decoding import Rollouts, Sampling, generate
+from vantage.sharing.families import FAMILIES, Family, family_of
+from vantage.sharing.packing import Packed, pack
+from vantage.sharing.update import LogProbs, inputs, log_probs
+
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "Layout",
+    "LogProbs",
+    "Packed",
+    "Rollouts",
+    "Sampling",
+    "family_of",
+    "generate",
+    "inputs",
+    "install",
+    "log_probs",
+    "pack",
+    "packed_mask",
+    "plain",
+    "set_attention",
+]

@@ -1,0 +1,91 @@
+"""Prompts whose keys and values many rows read while they grow, each row a token at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vantage.sharing.kernels import Part, merge, plain_attention
+
+
+@dataclass
+class Prefix:
+    """Keys and values of B prompts, and the rows that stand behind them.
+
+    Prompts with equally many rows lie side by side, so that a block of them is attended to in one go: the queries of a
+    prompt's G rows and of the heads that share its keys stand in one (G H / K) x D matrix over that prompt.
+
+    Attributes:
+        keys: by layer, (B, K, P, D).
+        values: likewise.
+        valid: (B, P), false at padding.
+        groups: rows of each prompt, in order.
+        rows: numbers of the rows that are still growing, counted prompt after prompt.
+    """
+
+    keys: Sequence[Float[Tensor, "B K P D"]]
+    values: Sequence[Float[Tensor, "B K P D"]]
+    valid: Bool[Tensor, "B P"]
+    groups: Sequence[int]
+    rows: Int[Tensor, " R"]
+    _bias: Tensor | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.valid.all():
+            empty = torch.zeros(self.valid.shape, dtype=self.keys[0].dtype, device=self.valid.device)
+            self._bias = empty.masked_fill(~self.valid, float("-inf"))[:, None, None]
+
+    def attend(
+        self,
+        layer: int,
+        query: Float[Tensor, "R H 1 D"],
+        own_k: Float[Tensor, "R K T D"],
+        own_v: Float[Tensor, "R K T D"],
+        scale: float,
+    ) -> Float[Tensor, "R H 1 D"]:
+        """Attention of every growing row over its prompt and what it has said."""
+        own = plain_attention(_per_key_head(query, own_k), own_k, own_v, None, scale)
+        heads = query.shape[1]
+        whole = torch.empty_like(query)
+        lse = own.lse.new_empty(query.shape[0], heads, 1)
+        first_prompt = first_row = 0
+        while first_prompt < len(self.groups):
+            group = self.groups[first_prompt]
+            last_prompt = first_prompt
+            while last_prompt < len(self.groups) and self.groups[last_prompt] == group:
+                last_prompt += 1
+            count = (last_prompt - first_prompt) * group
+            here = ((self.rows >= first_row) & (self.rows < first_row + count)).nonzero().flatten()
+            if len(here):
+                part = self._block(layer, slice(first_prompt, last_prompt), group, query, here, first_row, scale)
+                whole[here], lse[here] = part.out, part.lse
+            first_prompt, first_row = last_prompt, first_row + count
+        return merge(Part(whole, lse), Part(own.out.reshape(query.shape), own.lse.reshape(lse.shape))).out
+
+    def _block(
+        self, layer: int, prompts: slice, group: int, query: Tensor, here: Tensor, first: int, scale: float
+    ) -> Part:
+        """Of the rows ``here`` of prompts with ``group`` rows each."""
+        keys, values = self.keys[layer][prompts], self.values[layer][prompts]
+        count, key_heads = keys.shape[:2]
+        heads, width = query.shape[1], query.shape[-1]
+        places = self.rows[here] - first
+        spread = query.new_zeros(count * group, heads, width).index_copy_(0, places, query[here, :, 0])
+        folded = spread.reshape(count, group, key_heads, -1, width).transpose(1, 2).reshape(count, key_heads, -1, width)
+        bias = None if self._bias is None else self._bias[prompts]
+        part = plain_attention(folded, keys, values, bias, scale)
+
+        def unfold(x: Tensor) -> Tensor:
+            x = x.reshape(count, key_heads, group, -1, x.shape[-1]).transpose(1, 2)
+            return x.reshape(count * group, heads, 1, -1)[places]
+
+        return Part(unfold(part.out), unfold(part.lse.unsqueeze(-1)).squeeze(-1))
+
+
+def _per_key_head(query: Tensor, keys: Tensor) -> Tensor:
+    """Queries (R, H, 1, D) as (R, K, H/K, D)."""
+    return query.reshape(query.shape[0], keys.shape[1], -1, query.shape[-1])

@@ -1,0 +1,180 @@
+"""Log-probs and gradients with shared prompts are those of the repeated batch, in every family, on every path."""
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+from sharing import small
+from vantage import sharing
+from vantage.errors import ConfigError, DataError
+from vantage.sharing import families, packing
+
+CAUSAL = [family for family in small.FAMILIES if family != "gemma3"]
+PATHS = [(family, "portable") for family in small.FAMILIES] + [(family, "fast") for family in CAUSAL]
+GROUP = 3
+
+
+def case(family, dtype=torch.float32):
+    many = small.prompts(family, pictures=(2, 1, 3), words=(5, 11, 3), dtype=dtype)
+    return many, *small.completions(len(many) * GROUP, 7)
+
+
+def gradient(model):
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return found
+
+
+def difference(mine, theirs):
+    """Of two sets of gradients, relative to their norm."""
+    assert mine.keys() == theirs.keys()
+    squares = sum((mine[name] - theirs[name]).double().square().sum() for name in mine)
+    return (squares / sum(theirs[name].double().square().sum() for name in theirs)).sqrt().item()
+
+
+@pytest.mark.parametrize(("family", "path"), PATHS)
+def test_log_probs_and_gradients_are_those_of_the_repeated_batch(family, path):
+    model = small.model(family)
+    many, ids, mask = case(family)
+    weight = torch.randn(ids.shape, generator=torch.Generator().manual_seed(2))
+    expected = small.repeated(model, family, many, ids, mask)
+    (expected * weight).sum().backward()
+    theirs = gradient(model)
+    found = sharing.log_probs(model, small.collate(family, many), ids, mask, path=path)
+    (found.values * weight).sum().backward()
+    assert (found.values - expected).abs().max() < 2e-6
+    assert difference(gradient(model), theirs) < 2e-6
+
+
+@pytest.mark.parametrize("path", ["portable", "fast"])
+def test_in_double_precision_nothing_is_left_but_rounding(path, monkeypatch):
+    def norm(self, x):  # the library's own goes through single precision
+        return self.weight * x * (x.square().mean(-1, keepdim=True) + self.variance_epsilon).rsqrt()
+
+    monkeypatch.setattr(LlamaRMSNorm, "forward", norm)
+    model = small.model("llava", torch.float64)
+    # Of equal lengths: behind padding the library counts positions from the padding, and rotates in single precision.
+    many = small.prompts("llava", pictures=(2, 2), words=(5, 5), dtype=torch.float64)
+    ids, mask = small.completions(len(many) * GROUP, 7)
+    expected = small.repeated(model, "llava", many, ids, mask)
+    expected.sum().backward()
+    theirs = gradient(model)
+    found = sharing.log_probs(model, small.collate("llava", many), ids, mask, path=path).values
+    found.sum().backward()
+    assert (found - expected).abs().max() < 1e-12 and difference(gradient(model), theirs) < 1e-12
+
+
+def swapped(family, many):
+    """The same prompts, the pictures of the first two exchanged."""
+    one, two, *rest = many
+    return [
+        {**one, "pixels": two["pixels"], "grid": two["grid"]},
+        {**two, "pixels": one["pixels"], "grid": one["grid"]},
+        *rest,
+    ]
+
+
+@pytest.mark.parametrize(("family", "path"), PATHS)
+def test_another_picture_is_another_answer(family, path):
+    """A negative control: had pictures no say here, the tests above would say nothing of them."""
+    model = small.model(family)
+    many = small.prompts(family, pictures=(2, 2), words=(5, 9))
+    ids, mask = small.completions(2 * GROUP, 7)
+    with torch.no_grad():
+        expected = small.repeated(model, family, many, ids, mask)
+        other = sharing.log_probs(model, small.collate(family, swapped(family, many)), ids, mask, path=path).values
+    assert (expected - other).abs().max() > 1e-3
+
+
+def test_a_mask_that_leaks_between_completions_is_seen(monkeypatch):
+    """A negative control of the portable path."""
+    model = small.model("llava")
+    many, ids, mask = case("llava")
+    whole = sharing.packed_mask
+    monkeypatch.setattr(families, "packed_mask", lambda valid, segments, *a: whole(valid, segments.clamp(max=0), *a))
+    with torch.no_grad():
+        expected = small.repeated(model, "llava", many, ids, mask)
+        found = sharing.log_probs(model, small.collate("llava", many), ids, mask, path="portable").values
+    assert (found - expected)[1:].abs().max() > 1e-3
+
+
+def test_positions_that_count_tokens_are_seen(monkeypatch):
+    """A negative control: Qwen's pictures advance positions by less than their tokens."""
+    model = small.model("qwen2_5_vl")
+    many, ids, mask = case("qwen2_5_vl")
+    known = packing.prompt_positions
+    monkeypatch.setattr(packing, "prompt_positions", lambda m, p: (known(m, p)[0], p["attention_mask"].sum(-1)))
+    with torch.no_grad():
+        expected = small.repeated(model, "qwen2_5_vl", many, ids, mask)
+        found = sharing.log_probs(model, small.collate("qwen2_5_vl", many), ids, mask).values
+    assert (found - expected).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("family", "path"), [("qwen2_5_vl", "fast"), ("smolvlm", "fast"), ("gemma3", "portable")])
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointing_changes_nothing(family, path, reentrant):
+    model = small.model(family).train()
+    many, ids, mask = case(family)
+    batch = small.collate(family, many)
+    sharing.log_probs(model, batch, ids, mask, path=path).values.sum().backward()
+    plain = gradient(model)
+    model.gradient_checkpointing_enable({"use_reentrant": reentrant})
+    if reentrant:
+        model.enable_input_require_grads()
+    sharing.log_probs(model, batch, ids, mask, path=path).values.sum().backward()
+    assert difference(gradient(model), plain) < 2e-6
+
+
+@pytest.mark.parametrize("path", ["portable", "fast"])
+def test_an_adapter_learns_what_it_would(path):
+    model = small.model("qwen2_5_vl")
+    adapted = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
+    many, ids, mask = case("qwen2_5_vl")
+    expected = small.repeated(adapted, "qwen2_5_vl", many, ids, mask)
+    expected.sum().backward()
+    theirs = gradient(adapted)
+    found = sharing.log_probs(adapted, small.collate("qwen2_5_vl", many), ids, mask, path=path).values
+    found.sum().backward()
+    assert theirs and all("lora" in name for name in theirs)
+    assert (found - expected).abs().max() < 2e-6 and difference(gradient(adapted), theirs) < 2e-6
+
+
+def test_entropy_and_temperature(monkeypatch):
+    model = small.model("llava")
+    many, ids, mask = case("llava")
+    batch = small.collate("llava", many)
+    with torch.no_grad():
+        found = sharing.log_probs(model, batch, ids, mask, temperature=0.7)
+        monkeypatch.setattr(model.lm_head, "weight", torch.nn.Parameter(model.lm_head.weight / 0.7))
+        scaled = sharing.log_probs(model, batch, ids, mask)
+    torch.testing.assert_close(found.values, scaled.values, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.entropy, scaled.entropy, rtol=1e-5, atol=1e-5)
+    assert (found.entropy[mask] > 0).all() and (found.entropy[mask] < np.log(small.WORDS)).all()
+    assert not found.values[~mask].any() and not found.entropy[~mask].any()
+
+
+def test_our_attention_is_the_plain_one_where_nothing_is_shared():
+    model = small.model("qwen2_5_vl")
+    many, ids, mask = case("qwen2_5_vl")
+    with torch.no_grad():
+        before = small.repeated(model, "qwen2_5_vl", many, ids, mask)
+        assert sharing.install(model) == "sdpa" and sharing.install(model) == "vantage_shared"
+        inside = small.repeated(model, "qwen2_5_vl", many, ids, mask)
+        sharing.set_attention(model, "sdpa")
+        after = small.repeated(model, "qwen2_5_vl", many, ids, mask)
+    assert torch.equal(before, after) and torch.equal(before, inside)
+    assert model.config.vision_config._attn_implementation == "sdpa"
+
+
+def test_what_cannot_be_shared_is_refused():
+    model = small.model("gemma3")
+    many, ids, mask = case("gemma3")
+    with pytest.raises(ConfigError, match="gemma3 has no fast path"):
+        sharing.log_probs(model, small.collate("gemma3", many), ids, mask, path="fast")
+    with pytest.raises(DataError, match="8 completions cannot be shared out among 3 prompts"):
+        sharing.log_probs(model, small.collate("gemma3", many), ids[:8], mask[:8])
+    model.config.model_type = "brandnew"
+    with pytest.raises(ConfigError, match="not shared for 'brandnew'; known: qwen2_5_vl, "):
+        sharing.log_probs(model, small.collate("gemma3", many), ids, mask)
