@@ -39,11 +39,9 @@ ALONE: tuple[Part, ...] = ("tentative",)
 SAMPLING: Mapping[str, Any] = {"temperature": 0.6, "top_p": 0.95, "seed": 0}
 """How the paper's inference asks a reasoner; the seed is ours."""
 
-BEAT = 0.1
-"""Seconds of silence after which a stream gives an empty piece, so that whoever reads it may leave."""
-
-LEAVING = 1.0
-"""Seconds that leaving a stream waits, at most, for the model to end the word that it is at."""
+BEAT, LEAVING = 0.1, 1.0
+"""Seconds: after so much silence a stream gives an empty piece, so that whoever reads it may leave; so long, at most,
+leaving it waits for the model to end the word that it is at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,12 +259,11 @@ class Pipeline:
             pieces: list[str] = []
             yield "reasoner", ""
             start = time.perf_counter()
-            reply: Reply | Exception
             try:
                 for piece in _pieces(endpoint, self._conversation(answer)):
                     pieces.append(piece)
                     yield "reasoner", piece
-                reply = Reply("".join(pieces), seconds=time.perf_counter() - start)
+                reply: Reply | Exception = Reply("".join(pieces), seconds=time.perf_counter() - start)
             except (EndpointError, BudgetError) as error:
                 reply = error
             answer = _reasoned(answer, reply, endpoint.name)
@@ -298,9 +295,7 @@ class Pipeline:
         def work() -> None:
             try:
                 streamer = PieceStreamer(lambda ids: tokenizer.decode(ids, skip_special_tokens=True), came.put)
-                stop = StoppingCriteriaList(
-                    [lambda ids, _: torch.full_like(ids[:, 0], left.is_set(), dtype=torch.bool)]
-                )
+                stop = StoppingCriteriaList([lambda ids, _: torch.tensor([left.is_set()], device=ids.device)])
                 with self._one_at_a_time:
                     if not left.is_set():  # while another answer had its turn
                         came.put(self._generate([messages], streamer=streamer, stopping_criteria=stop))
