@@ -93,18 +93,7 @@ def _opened(
     Raises:
         ConfigError: one is named twice, or cannot be.
     """
-    from vantage.endpoints import open_endpoint
-    from vantage.pipeline import open_reasoner
-
-    if len({str(one) for one in asked}) < len(asked):
-        raise ConfigError("--reasoner names the same one twice")
-    given = {key: value for key, value in (("temperature", temperature), ("max_tokens", tokens)) if value is not None}
-    endpoints = [
-        stack.enter_context(
-            open_reasoner(one, **given) if isinstance(one, str) else open_endpoint(one.model_copy(update=given))
-        )
-        for one in asked
-    ]
+    endpoints = reasoning.entered(stack, asked, temperature, tokens)
     with ThreadPoolExecutor(max(1, len(endpoints))) as pool:  # one that is asked again and again keeps no other waiting
         troubles = list(pool.map(_trouble, endpoints))
     names = _names(endpoints)

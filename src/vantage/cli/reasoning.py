@@ -42,28 +42,35 @@ def wanted_parts(given: str | None) -> Any:
     return known[given or "caption"]
 
 
-@contextmanager
-def opened(
-    names: Sequence[str | EndpointSettings], temperature: float | None, tokens: int | None
-) -> Iterator[list[Endpoint]]:
-    """Reasoners that can be asked; what is wrong with one is an error before anything else is loaded."""
+def entered(
+    stack: ExitStack, named: Sequence[str | EndpointSettings], temperature: float | None, tokens: int | None
+) -> list[Endpoint]:
+    """Reasoners by their lines or settings, none of them tried yet, each closed with the stack.
+
+    Raises:
+        ConfigError: one is named twice, or cannot be.
+    """
     from vantage.endpoints import open_endpoint
     from vantage.pipeline import open_reasoner
 
-    lines = [name for name in names if isinstance(name, str)]
-    if len(set(lines)) < len(lines):
+    if len({str(one) for one in named}) < len(named):
         raise ConfigError("--reasoner names the same one twice")
-    settings = {"temperature": temperature, "max_tokens": tokens}
-    settings = {key: value for key, value in settings.items() if value is not None}
+    given = {key: value for key, value in (("temperature", temperature), ("max_tokens", tokens)) if value is not None}
+    return [
+        stack.enter_context(
+            open_reasoner(one, **given) if isinstance(one, str) else open_endpoint(one.model_copy(update=given))
+        )
+        for one in named
+    ]
+
+
+@contextmanager
+def opened(
+    named: Sequence[str | EndpointSettings], temperature: float | None, tokens: int | None
+) -> Iterator[list[Endpoint]]:
+    """Reasoners that can be asked; what is wrong with one is an error before anything else is loaded."""
     with ExitStack() as stack:
-        found = [
-            stack.enter_context(
-                open_reasoner(name, **settings)
-                if isinstance(name, str)
-                else open_endpoint({**name.model_dump(exclude_unset=True), **settings})
-            )
-            for name in names
-        ]
+        found = entered(stack, named, temperature, tokens)
         for endpoint in found:
             endpoint.check()
         yield found
