@@ -171,10 +171,14 @@ def test_a_run_stands_for_its_model_which_brings_its_prompt(place, vantage, trai
     assert json.loads(brought.stdout)["caption"] == json.loads(told.stdout)["caption"] != ""
     assert "<cap>" in json.loads(brought.stdout)["caption"]
     assert "--reasoner is needed" in refused(vantage(*ask, "--model", place)), "nobody is asked whom no one named"
-    found = vantage("eval", place, "--data", "night-captions?split=test&n=4", "--reasoner", "tiny-one")
+
+
+def test_a_run_is_measured_under_its_prompt_unless_another_is_given(vantage, trained):
+    ask = ("eval", "trained", "--data", "night-captions?split=test&n=2", "--reasoner", "tiny-one",
+           "--constant-captions", "0", "--max-new-tokens", "4")  # fmt: skip
+    found = vantage(*ask)
     assert found.exit_code == 0 and "trained/recipe.yaml" in " ".join(found.stderr.split())
-    plain = vantage("eval", place, "--data", "night-captions?split=test&n=4", "--reasoner", "tiny-one", "--no-labels")
-    assert "trained/recipe.yaml" not in plain.stderr
+    assert "trained/recipe.yaml" not in vantage(*ask[:1], str(trained.model), *ask[2:], "--no-labels").stderr
 
 
 def test_an_empty_question_is_refused(vantage):

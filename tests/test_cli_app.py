@@ -11,12 +11,6 @@ from endpoints.server import Server
 from vantage import app, cli, tiny
 
 
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch):
-    """A server that cannot be reached is asked again without a pause."""
-    monkeypatch.setattr("vantage.endpoints.retry.wait", lambda *_: 0.0)
-
-
 class Closed:
     """Stands in for an open page, which its user closes at once."""
 

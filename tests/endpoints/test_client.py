@@ -192,11 +192,16 @@ def test_many_questions_keep_their_order_and_failures_are_values():
 def test_a_server_that_is_not_there_is_an_error_that_names_it():
     with Server() as server:
         url = server.url
-    with open_endpoint(EndpointSettings(url=url, model="m", retries=1, backoff=0)) as endpoint:
-        with pytest.raises(EndpointError, match=rf"{url} cannot be reached.*tried 2 times"):
-            endpoint.ask_sync(says("a"))
-        with pytest.raises(EndpointError, match="cannot be reached"):
-            endpoint.check()
+    told = rf"{url} cannot be reached.*tried 2 times"
+    with at(server, url=url, retries=1, backoff=0) as endpoint, pytest.raises(EndpointError, match=told):
+        endpoint.ask_sync(says("a"))
+    start = time.perf_counter()
+    with (
+        at(server, url=url, retries=50, backoff=5) as endpoint,
+        pytest.raises(EndpointError, match="cannot be reached"),
+    ):
+        endpoint.check()
+    assert time.perf_counter() - start < 3, "who is not there is not waited for"
 
 
 def test_it_is_asked_from_running_loops_threads_and_plain_code_alike():

@@ -289,7 +289,10 @@ class Endpoint(ABC):
         return reply
 
     async def _tries(self, request: Request, emit: Emit | None = None, patience: float = math.inf) -> Reply:
-        """Ask until there is a reply, but not again where that would begin after more seconds than ``patience``."""
+        """Ask until there is a reply.
+
+        With ``patience``, not again where that would begin after so many seconds, nor where there is no server at all.
+        """
         settings = self.settings
         start = time.perf_counter()
         told = False
@@ -312,6 +315,7 @@ class Endpoint(ABC):
                     error = trouble.error
                     seconds = retry.wait(tries - 1, settings.backoff, f"{settings.seed}:{request.key}", trouble.wait)
                     late = time.perf_counter() - start + seconds > patience
+                    late = late or (patience < math.inf and not trouble.reached)
                     # Pieces that were handed over cannot be taken back.
                     if tries > settings.retries or told or late:
                         raise EndpointError(f"{self.name}: {error}{_after(tries)}") from None

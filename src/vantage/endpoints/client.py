@@ -225,7 +225,7 @@ class ServerEndpoint(Endpoint):
             lost = not any(isinstance(e, _UNREACHED) for e in chain)
             said = self._cleaned(str(chain[-1])) or type(chain[-1]).__name__
             what = "the connection was lost" if lost else f"{self.settings.url} cannot be reached"
-            return Again(f"{what} ({said})", charged=lost)
+            return Again(f"{what} ({said})", charged=lost, reached=lost)
         return EndpointError(f"{self.name}: {type(error).__name__}: {self._cleaned(str(error))}")
 
     def _named(self, error: EndpointError) -> EndpointError:

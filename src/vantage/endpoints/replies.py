@@ -84,11 +84,12 @@ class Again(Exception):
         error: what came.
         wait: seconds that the server asked for.
         charged: whether the server may have answered, and charged for it.
+        reached: whether there was a server at all.
     """
 
-    def __init__(self, error: str, wait: float | None = None, charged: bool = False) -> None:
+    def __init__(self, error: str, wait: float | None = None, charged: bool = False, reached: bool = True) -> None:
         super().__init__(error)
-        self.error, self.wait, self.charged = error, wait, charged
+        self.error, self.wait, self.charged, self.reached = error, wait, charged, reached
 
 
 @dataclass(frozen=True, slots=True)

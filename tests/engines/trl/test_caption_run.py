@@ -103,6 +103,7 @@ def test_a_reasoner_out_of_reach_ends_the_run_before_anything_is_loaded_or_writt
     assert not list((tmp_path / "captions").rglob("*before*"))
 
 
+@pytest.mark.slow
 def test_unscored_answers_are_counted_and_their_rows_are_not_printed(tmp_path, caplog):
     fails = lambda number, body: ("status", 400) if number % 3 == 0 else "answer"  # noqa: E731
     with chat_server.Server(fails) as server:

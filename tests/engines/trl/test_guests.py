@@ -61,7 +61,14 @@ def same(one, other, atol=0.0):
     return all(torch.allclose(mine[name], theirs[name], rtol=0, atol=atol) for name in mine)
 
 
-@pytest.mark.parametrize("base", [Grpo(), Dapo(max_generation_batches=2), Mars()], ids=lambda base: base.name)
+@pytest.mark.parametrize(
+    "base",
+    [
+        pytest.param(Grpo(), id="grpo"),
+        pytest.param(Dapo(max_generation_batches=2), id="dapo", marks=pytest.mark.slow),
+        pytest.param(Mars(), id="mars", marks=pytest.mark.slow),
+    ],
+)
 def test_without_answers_of_guests_it_is_the_base(base, run):
     alone, groups, _ = run(base)
     joined, with_guests, metrics = run(Ekipl(base=base), [FunctionGuest("broken", never, n=2)])
