@@ -3,11 +3,12 @@
 from vantage.sharing.attention import Layout, install, packed_mask, plain, set_attention
 from vantage.sharing.decoding import Rollouts, Sampling, generate
 from vantage.sharing.families import FAMILIES, Family, family_of
-from vantage.sharing.packing import Packed, pack
+from vantage.sharing.packing import PER_TOKEN, Packed, pack
 from vantage.sharing.update import LogProbs, inputs, log_probs
 
 __all__ = [
     "FAMILIES",
+    "PER_TOKEN",
     "Family",
     "Layout",
     "LogProbs",

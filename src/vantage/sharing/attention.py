@@ -7,7 +7,7 @@ mask function of the same name is registered too: without it the 2-D padding mas
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -58,6 +58,10 @@ def attention(
     Raises:
         ConfigError: dropout, or tensors for which there is no kernel.
     """
+    if vantage_layout is not None and torch.is_autocast_enabled(query.device.type):
+        # As autocast does for attention by its public name; kernels by their own names take what they are given.
+        kind = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(kind), key.to(kind), value.to(kind)
     if isinstance(vantage_layout, Prefix):
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         return vantage_layout.attend(int(module.layer_idx), query, key, value, scale).transpose(1, 2), None  # type: ignore[arg-type]
@@ -66,6 +70,8 @@ def attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     layout, split = vantage_layout, vantage_layout.prompt
+    if layout.bias is not None and layout.bias.dtype != query.dtype:
+        layout = replace(layout, bias=layout.bias.to(query.dtype))
     kernel = kernel_for(query, layout.bias is not None)
     if dropout or kernel is None:
         raise ConfigError(

@@ -233,8 +233,9 @@ def test_training_is_refused_when_one_source_does_not_reach_the_model(tiny_folde
         t.train()
 
 
-def test_bfloat16_autocast_over_float32_weights_is_no_mismatch(tiny_folder, night, config):
-    trainer(tiny_folder, night, config, args={"bf16": True, "max_steps": 1}).train()
+@pytest.mark.parametrize("sharing", ["off", "fast"])
+def test_bfloat16_autocast_over_float32_weights_is_no_mismatch(sharing, tiny_folder, night, config):
+    trainer(tiny_folder, night, config, args={"bf16": True, "max_steps": 1}, sharing=sharing).train()
 
 
 def test_a_lora_with_dropout_is_no_mismatch(tiny_folder, night, config):

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.logging import get_logger
 from accelerate.utils import gather_object, is_peft_model
 from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, unsplit_pixel_values_by_grid
 
 from datasets import Dataset
-from vantage.engines.trl import settings
+from vantage.engines.trl import settings, shared
 from vantage.engines.trl.checkpoints import kept_on_failure, save_whole
 from vantage.engines.trl.clock import PHASES, Clock, time_vision
 from vantage.engines.trl.logs import RolloutLog, unscored_rows_untold
@@ -32,6 +34,7 @@ from vantage.engines.trl.parity import ParityCheck
 from vantage.engines.trl.phase import Collected, RolloutPhase, flags
 from vantage.engines.trl.rollout import Row, Verifier, checked, row
 from vantage.engines.trl.sampling import EpochSampler
+from vantage.engines.trl.shared import GROUP, SharedUpdate, Sharing, shuffled
 from vantage.engines.trl.together import Together
 from vantage.groups import FUSED, Group, Member
 from vantage.guests import Guests
@@ -67,6 +70,8 @@ class VantageTrainer(GRPOTrainer):
         rollout_log: a JSONL file to which every group is appended.
         parity: ``refuse`` compares rollout and update before the first step and does not train on a mismatch; ``skip``
             does not compare.
+        sharing: of the update, whether a prompt is computed once for all rows of its group: ``off``, ``auto`` where
+            that is exact, ``portable`` or ``fast`` by name (see ``vantage.sharing``). Rollouts repeat it still.
         kwargs: passed on to ``GRPOTrainer`` (``callbacks``, ``optimizers``, ``peft_config``, ``quantization_config``).
 
     Raises:
@@ -91,6 +96,7 @@ class VantageTrainer(GRPOTrainer):
         mono: MonoView = "fill",
         rollout_log: str | Path | None = None,
         parity: str = "refuse",
+        sharing: Sharing = "off",
         **kwargs: Any,
     ) -> None:
         args = GRPOConfig() if args is None else copy.copy(args)
@@ -104,6 +110,7 @@ class VantageTrainer(GRPOTrainer):
         self.verifier = Verifier(reward)
         self._phase = RolloutPhase(self, settings.anchor_columns(method, self.training_samples), guests)
         self._staged: Collected | None = None
+        self._shared: SharedUpdate | None = None
         self._off_policy = None if method.off_policy is None else OffPolicy(self, method.off_policy)
         self._figures: dict[str, float] = {}
         more = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
@@ -128,6 +135,8 @@ class VantageTrainer(GRPOTrainer):
             processing_class=processing_class,
             **kwargs,
         )
+        path = shared.chosen(sharing, self)
+        self._shared = None if path == "off" else SharedUpdate(self, path)
         self.verifier.ends = frozenset(self._end_tokens())
         self.together = Together(self.accelerator)
         self.clock = Clock(self.accelerator.device)
@@ -178,6 +187,19 @@ class VantageTrainer(GRPOTrainer):
 
     # --- doors into the stock trainer -----------------------------------------------------------------------------
 
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """As the stock method, but that groups are shuffled and stay together where their prompts are shared."""
+        per_generation = self.args.steps_per_generation
+        if self._shared is None or not self.model.training:
+            return super()._prepare_inputs(generation_batch)
+        if self._step % (per_generation * self.num_iterations) == 0 or self._buffered_inputs is None:  # type: ignore[has-type]
+            batch = self._generate_and_score_completions(generation_batch)
+            batch = shuffled(split_pixel_values_by_grid(batch), batch[GROUP])
+            self._buffered_inputs = [
+                unsplit_pixel_values_by_grid(part) for part in split_tensor_dict(batch, per_generation)
+            ]
+        return self._buffered_inputs[self._step % per_generation]
+
     def _generate_and_score_completions(self, inputs: list[Row]) -> dict[str, Any]:
         if not self.model.training:
             return self._evaluate_batch(inputs)
@@ -190,6 +212,8 @@ class VantageTrainer(GRPOTrainer):
         output["advantages"] = advantages.flatten().to(output["advantages"])
         if self._off_policy is not None:
             self._off_policy.enter(collected, output)
+        if self._shared is not None:
+            output[GROUP] = torch.arange(len(output["prompt_ids"]), device=self.accelerator.device) // size
         everyone = self.accelerator.gather(output["advantages"]).tolist()
         for _ in everyone:
             self._logs["advantages"].pop()
@@ -253,13 +277,18 @@ class VantageTrainer(GRPOTrainer):
         return self.accelerator.gather(rollout.per_function.gather(1, index).flatten(0, 1))
 
     def _compute_loss(self, model: Any, inputs: Any) -> Tensor:
-        if self._off_policy is None or not self.model.training:
+        with ExitStack() as inside:
+            if self._shared is not None:
+                inside.enter_context(self._shared.rows(inputs))
+            if self._off_policy is not None and self.model.training:
+                inputs = inside.enter_context(self._off_policy.loss(inputs))
             return super()._compute_loss(model, inputs)
-        with self._off_policy.loss(inputs) as own:
-            return super()._compute_loss(model, own)
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        if self._shared is not None and self.model.training:
+            found: tuple[Any, ...] = self._shared.log_probs(*args, **kwargs)
+        else:
+            found = super()._get_per_token_logps_and_entropies(*args, **kwargs)
         if self._off_policy is not None:
             self._off_policy.weigh(found[0])
         return found

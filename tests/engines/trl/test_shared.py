@@ -1,0 +1,78 @@
+"""Where the update shares prompts, and where it says that it does not."""
+
+import pytest
+import torch
+from peft import LoraConfig
+
+from vantage.engines.trl import VantageTrainer
+from vantage.engines.trl.shared import _chunks, shuffled
+from vantage.errors import ConfigError
+from vantage.methods import Grpo, Mars
+from vantage.models import load_model, load_processor
+
+
+@pytest.fixture
+def made(tiny_folder, night, config, scripted):
+    def make(method=None, sharing="fast", peft_config=None, **settings):
+        torch.manual_seed(0)
+        return scripted(VantageTrainer)(
+            load_model(tiny_folder, dtype="float32"),
+            method or Grpo(),
+            config(**settings),
+            train_dataset=[night[i] for i in range(8)],
+            processing_class=load_processor(tiny_folder),
+            sharing=sharing,
+            peft_config=peft_config,
+        )
+
+    return make
+
+
+def weights(trainer):
+    return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4},  # half a group at a time
+        {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1},
+        {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 8},  # nothing to share
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", [Grpo(), Mars()], ids=lambda method: method.name)
+def test_a_step_is_the_same_however_groups_fall_into_micro_batches(method, settings, made):
+    plain, shared = made(method, "off", **settings), made(method, "fast", **settings)
+    start = weights(plain)
+    plain.train()
+    shared.train()
+    assert (weights(plain) - start).norm() > 0
+    assert (weights(shared) - weights(plain)).norm() < 1e-3 * (weights(plain) - start).norm()
+
+
+def test_rows_of_a_group_stay_together_and_groups_are_shuffled():
+    groups = torch.arange(8).repeat_interleave(3)
+    torch.manual_seed(1)
+    batch = shuffled({"group": groups, "row": torch.arange(24), "named": list(range(24)), "none": None}, groups)
+    assert batch["row"].tolist() == batch["named"] and batch["none"] is None
+    assert (batch["group"].view(8, 3) == batch["group"].view(8, 3)[:, :1]).all()
+    assert batch["group"].tolist() != groups.tolist() and sorted(batch["row"].tolist()) == list(range(24))
+
+
+def test_every_row_is_in_one_chunk_of_equally_large_groups():
+    groups = torch.tensor([4, 1, 4, 2, 1, 4, 2, 3])
+    chunks = list(_chunks(groups, size=4))
+    assert sorted(torch.cat([chunk.flatten() for chunk in chunks]).tolist()) == list(range(8))
+    for chunk in chunks:
+        assert all(len(set(groups[line].tolist())) == 1 for line in chunk) and chunk.numel() <= 4
+    assert [tuple(chunk.shape) for chunk in chunks] == [(1, 3), (2, 2), (1, 1)]
+
+
+def test_a_reason_against_it_is_told_or_an_error(made):
+    lora = LoraConfig(r=2, lora_dropout=0.1, target_modules=["q_proj"])
+    with pytest.raises(ConfigError, match="sharing is 'fast', but lora_dropout would be drawn once"):
+        made(peft_config=lora)
+    assert made(sharing="auto", peft_config=lora)._shared is None
+    assert made(sharing="auto")._shared is not None
+    assert made(sharing="off")._shared is None
