@@ -1,6 +1,7 @@
 """Prompt sharing: a prompt with its pictures is computed once for all of its completions."""
 
 from vantage.sharing.attention import Layout, install, packed_mask, plain, set_attention
+from vantage.sharing.configuration import Wanted, wanted
 from vantage.sharing.decoding import Rollouts, Sampling, generate
 from vantage.sharing.families import FAMILIES, Family, family_of
 from vantage.sharing.packing import PER_TOKEN, Packed, pack
@@ -15,6 +16,7 @@ __all__ = [
     "Packed",
     "Rollouts",
     "Sampling",
+    "Wanted",
     "family_of",
     "generate",
     "inputs",
@@ -24,4 +26,5 @@ __all__ = [
     "packed_mask",
     "plain",
     "set_attention",
+    "wanted",
 ]

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from jaxtyping import Bool
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from vantage.errors import ConfigError
 from vantage.sharing.attention import packed_mask, plain
+from vantage.sharing.kernels import kernel_for
 
 if TYPE_CHECKING:
     from vantage.sharing.packing import Packed
@@ -34,16 +36,26 @@ class Family:
     both_ways: bool = False
 
     def path(self, wanted: str, model: PreTrainedModel, packed: Packed) -> str:
-        """``portable`` or ``fast``.
+        """``portable`` or ``fast``; of ``auto``, the fast one where the family and the device have it.
 
         Raises:
             ConfigError: the fast path was asked for, and the family has none.
         """
         if wanted == "auto":
-            return "fast" if self.causal else "portable"
+            return "fast" if self.causal and self._has_kernel(model, packed) else "portable"
         if wanted == "fast" and not self.causal:
             raise ConfigError(f"{self.name} has no fast path: its tokens see more, or less, than what stands before")
         return wanted
+
+    @staticmethod
+    def _has_kernel(model: PreTrainedModel, packed: Packed) -> bool:
+        """Whether the device has a kernel for heads like the model's and prompts padded like these."""
+        text, device = plain(model).config.get_text_config(), packed.input_ids.device
+        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        mixed = torch.is_autocast_enabled(device.type)
+        kind = torch.get_autocast_dtype(device.type) if mixed else plain(model).dtype
+        query = torch.empty(1, 1, 1, width, dtype=kind, device=device)
+        return kernel_for(query, not packed.valid[:, : packed.prompt].all()) is not None
 
     def masks(self, packed: Packed, model: PreTrainedModel) -> Masks:
         """Masks of the portable path, one, or one a kind of layer."""

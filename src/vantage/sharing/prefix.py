@@ -27,8 +27,8 @@ class Prefix:
         rows: numbers of the rows that are still growing, counted prompt after prompt.
     """
 
-    keys: Sequence[Float[Tensor, "B K P D"]]
-    values: Sequence[Float[Tensor, "B K P D"]]
+    keys: list[Float[Tensor, "B K P D"]]
+    values: list[Float[Tensor, "B K P D"]]
     valid: Bool[Tensor, "B P"]
     groups: Sequence[int]
     rows: Int[Tensor, " R"]
@@ -48,6 +48,11 @@ class Prefix:
         scale: float,
     ) -> Float[Tensor, "R H 1 D"]:
         """Attention of every growing row over its prompt and what it has said."""
+        if self.keys[layer].dtype != query.dtype or self.values[layer].dtype != query.dtype:
+            # The prompt was read under autocast, which leaves rotated keys in single precision.
+            self.keys[layer], self.values[layer] = self.keys[layer].to(query.dtype), self.values[layer].to(query.dtype)
+        if self._bias is not None:
+            self._bias = self._bias.to(query.dtype)
         own = plain_attention(_per_key_head(query, own_k), own_k, own_v, None, scale)
         heads = query.shape[1]
         whole = torch.empty_like(query)

@@ -62,7 +62,7 @@ def test_advantages_in_the_log_are_those_of_the_paper(tiny_folder, night, config
 
 
 def test_an_anchor_sees_one_source_in_a_prompt_of_the_same_text(tiny_folder, night, config, scripted, tmp_path):
-    trainer, _ = run(tiny_folder, night, config, scripted, tmp_path, Mars(), args={"max_steps": 1})
+    trainer, _ = run(tiny_folder, night, config, scripted, tmp_path, Mars(), args={"max_steps": 1}, sharing="off")
     fused, anchors = trainer.asked
     assert fused.times == G
     assert anchors.times == 1
@@ -76,10 +76,26 @@ def test_an_anchor_sees_one_source_in_a_prompt_of_the_same_text(tiny_folder, nig
 
 
 def test_drop_leaves_one_picture_slot(tiny_folder, night, config, scripted, tmp_path):
-    trainer, _ = run(tiny_folder, night, config, scripted, tmp_path, Mars(), mono="drop", args={"max_steps": 1})
+    settings = {"mono": "drop", "args": {"max_steps": 1}, "sharing": "off"}
+    trainer, _ = run(tiny_folder, night, config, scripted, tmp_path, Mars(), **settings)
     fused, anchors = trainer.asked
     assert all(len(pictures) == 1 for pictures in anchors.images)
     assert len(anchors.prompt_ids[0]) < len(fused.prompt_ids[0])
+
+
+@pytest.mark.parametrize("mono", ["fill", "drop"])
+def test_behind_shared_prompts_fused_rollouts_and_anchors_are_one_turn(
+    mono, tiny_folder, night, config, scripted, tmp_path
+):
+    both = []
+    for sharing in ("off", "auto"):
+        settings = {"mono": mono, "args": {"max_steps": 1}, "sharing": sharing}
+        trainer, groups = run(tiny_folder, night, config, scripted, tmp_path / sharing, Mars(), **settings)
+        rows = [row for turn in trainer.asked for row in turn.prompt_ids]
+        pictures = [[p.tobytes() for p in shown] for turn in trainer.asked for shown in turn.images]
+        both.append((rows, pictures, groups))
+    assert len(trainer.asked) == 1
+    assert both[0] == both[1]
 
 
 def test_the_update_gets_fused_rows_only(tiny_folder, night, config, scripted, tmp_path):
@@ -99,7 +115,7 @@ def test_the_update_gets_fused_rows_only(tiny_folder, night, config, scripted, t
     )
     trainer.train()
     assert seen[0]["completion_ids"] == seen[0]["advantages"] == P * G
-    assert seen[0]["pixel_values"] == 2 * P * G
+    assert len(trainer._buffered_inputs[0]["prompt"]) == P * G
 
 
 def test_what_is_logged_agrees_with_the_rollouts(tiny_folder, night, config, scripted, tmp_path):

@@ -8,7 +8,10 @@ import pytest
 import torch
 from peft import LoraConfig
 
+from vantage import sharing
 from vantage.engines.trl import VantageTrainer, parity
+from vantage.engines.trl.shared import SharedUpdate
+from vantage.engines.trl.speaking import Ask
 from vantage.errors import CheckpointError, ConfigError, DataError, EngineError, RewardError, TruthError
 from vantage.methods import Dapo, Grpo, Mars
 from vantage.models import placeholder_ids
@@ -177,16 +180,17 @@ def test_the_one_reward_reads_every_truth_first(tiny_folder, night, config):
         trainer(tiny_folder, night, config, reward=Strict())
 
 
-def test_picture_placeholders_cannot_be_sampled(tiny_folder, night, config):
-    t = trainer(tiny_folder, night, config, args={"max_completion_length": 16})
+@pytest.mark.parametrize("sharing", ["off", "auto"])
+def test_picture_placeholders_cannot_be_sampled(sharing, tiny_folder, night, config):
+    t = trainer(tiny_folder, night, config, args={"max_completion_length": 16}, sharing=sharing)
     banned = placeholder_ids(t.model.config, t._tokenizer)
     assert t.model.config.image_token_id in banned
     with torch.no_grad():  # a policy that wants nothing else
         for token in banned:
             t.model.get_output_embeddings().weight[token] *= 100
-    prompts = [PromptStyle().messages(night[0])] * 8
-    _, ids, *_ = t.stock_generate(prompts)
-    assert not {token for line in ids for token in line} & set(banned)
+    (lines,) = t.speaking.speak([Ask(PromptStyle().messages(night[0]), 8)]).ids
+    assert len(lines) == 8
+    assert not {token for line in lines for token in line} & set(banned)
 
 
 def test_rollout_and_update_agree_on_a_sound_model(tiny_folder, night, config):
@@ -195,6 +199,31 @@ def test_rollout_and_update_agree_on_a_sound_model(tiny_folder, night, config):
     assert parity.check(t) < 1e-5
     assert torch.equal(state, torch.get_rng_state())
     assert dict(t._metrics["train"]) == metrics
+
+
+def test_training_is_refused_when_sharing_changes_log_probs(tiny_folder, night, config, monkeypatch):
+    t = trainer(tiny_folder, night, config)
+    original = SharedUpdate.log_probs
+
+    def shifted(self, *args, **kwargs):
+        logprobs, *rest = original(self, *args, **kwargs)
+        return (logprobs - 0.1, *rest)
+
+    monkeypatch.setattr(SharedUpdate, "log_probs", shifted)
+    with pytest.raises(EngineError, match=r"0\.1 nats.*shared prompts differs from one that repeats.*set sharing: off"):
+        t.train()
+
+
+def test_training_is_refused_when_a_shared_rollout_reads_another_prompt(tiny_folder, night, config, monkeypatch):
+    t = trainer(tiny_folder, night, config)
+    original = sharing.generate
+
+    def mixed(model, prompts, *args, **kwargs):
+        return original(model, {**prompts, "pixel_values": prompts["pixel_values"].flip(0)}, *args, **kwargs)
+
+    monkeypatch.setattr(sharing, "generate", mixed)
+    with pytest.raises(EngineError, match=r"rollout and update disagree.*Usual causes"):
+        t.train()
 
 
 def test_training_is_refused_when_log_probs_differ(tiny_folder, night, config):
@@ -220,7 +249,7 @@ def test_training_is_refused_when_pictures_do_not_reach_the_model(tiny_folder, n
 
 
 def test_training_is_refused_when_one_source_does_not_reach_the_model(tiny_folder, night, config):
-    t = trainer(tiny_folder, night, config)
+    t = trainer(tiny_folder, night, config, sharing="off")
     original = t._get_per_token_logps_and_entropies
 
     def half_blind(*args, pixel_values, **kwargs):
@@ -233,7 +262,7 @@ def test_training_is_refused_when_one_source_does_not_reach_the_model(tiny_folde
         t.train()
 
 
-@pytest.mark.parametrize("sharing", ["off", "fast"])
+@pytest.mark.parametrize("sharing", ["off", "auto"])
 def test_bfloat16_autocast_over_float32_weights_is_no_mismatch(sharing, tiny_folder, night, config):
     trainer(tiny_folder, night, config, args={"bf16": True, "max_steps": 1}, sharing=sharing).train()
 

@@ -131,7 +131,8 @@ def per_token_gradient(trainer, batch, factor):
     trainer.model.zero_grad()
     ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
     mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
-    logits = trainer.model(input_ids=ids, attention_mask=mask, pixel_values=batch["pixel_values"]).logits
+    pictures = torch.cat([prompt.inputs["pixel_values"] for prompt in batch["prompt"]])
+    logits = trainer.model(input_ids=ids, attention_mask=mask, pixel_values=pictures).logits
     length = batch["completion_ids"].shape[1]
     logps = logits[:, -length - 1 : -1].log_softmax(-1).gather(-1, batch["completion_ids"][..., None])[..., 0]
     live = batch["completion_mask"] * batch.get("tool_mask", 1)

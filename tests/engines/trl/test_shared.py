@@ -52,12 +52,13 @@ def test_a_step_is_the_same_however_groups_fall_into_micro_batches(method, setti
 
 
 def test_rows_of_a_group_stay_together_and_groups_are_shuffled():
-    groups = torch.arange(8).repeat_interleave(3)
+    prompts = [prompt for prompt in "abcdefgh" for _ in range(3)]
     torch.manual_seed(1)
-    batch = shuffled({"group": groups, "row": torch.arange(24), "named": list(range(24)), "none": None}, groups)
+    batch = shuffled({"row": torch.arange(24), "prompt": prompts, "named": list(range(24)), "none": None})
     assert batch["row"].tolist() == batch["named"] and batch["none"] is None
-    assert (batch["group"].view(8, 3) == batch["group"].view(8, 3)[:, :1]).all()
-    assert batch["group"].tolist() != groups.tolist() and sorted(batch["row"].tolist()) == list(range(24))
+    assert [prompts[row] for row in batch["row"]] == batch["prompt"] != prompts
+    assert all(batch["prompt"][i] == batch["prompt"][i - i % 3] for i in range(24))
+    assert sorted(batch["row"].tolist()) == list(range(24))
 
 
 def test_every_row_is_in_one_chunk_of_equally_large_groups():
@@ -73,6 +74,6 @@ def test_a_reason_against_it_is_told_or_an_error(made):
     lora = LoraConfig(r=2, lora_dropout=0.1, target_modules=["q_proj"])
     with pytest.raises(ConfigError, match="sharing is 'fast', but lora_dropout would be drawn once"):
         made(peft_config=lora)
-    assert made(sharing="auto", peft_config=lora)._shared is None
-    assert made(sharing="auto")._shared is not None
-    assert made(sharing="off")._shared is None
+    assert not made(sharing="auto", peft_config=lora).shares
+    assert made(sharing="auto").shares
+    assert not made(sharing="off").shares

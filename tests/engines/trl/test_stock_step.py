@@ -38,8 +38,9 @@ class ShufflesGroups(GRPOTrainer):
     def _prepare_inputs(self, batch):
         if self._step % (self.args.steps_per_generation * self.num_iterations) == 0:
             made = split_pixel_values_by_grid(self._generate_and_score_completions(batch))
-            groups = torch.arange(len(made["prompt_ids"])) // self.num_generations
-            parts = split_tensor_dict(shuffled(made, groups), self.args.steps_per_generation)
+            groups = [object() for _ in range(len(made["prompt_ids"]) // self.num_generations)]
+            made["prompt"] = [group for group in groups for _ in range(self.num_generations)]
+            parts = split_tensor_dict(shuffled(made), self.args.steps_per_generation)
             self._buffered_inputs = [unsplit_pixel_values_by_grid(part) for part in parts]
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
 

@@ -19,18 +19,18 @@ def trainer(tiny_folder, night, config):
 
 
 def test_anchors_are_decoded_at_temperature_zero_and_fused_rollouts_are_not(trainer):
-    with trainer.decoding(greedy=True):
+    with trainer.speaking.decoding(greedy=True):
         assert trainer.vllm_generation.temperature == 0
     assert trainer.vllm_generation.temperature == 0.7
-    with trainer.decoding(greedy=False):
+    with trainer.speaking.decoding(greedy=False):
         assert trainer.vllm_generation.temperature == 0.7
-    with pytest.raises(RuntimeError), trainer.decoding(greedy=True):
+    with pytest.raises(RuntimeError), trainer.speaking.decoding(greedy=True):
         raise RuntimeError
     assert trainer.vllm_generation.temperature == 0.7
 
 
 def test_placeholders_are_banned_beside_what_the_user_set(trainer):
-    trainer._ban_placeholders()
+    trainer.speaking.ban_placeholders()
     banned = placeholder_ids(trainer.model.config, trainer._tokenizer)
     bias = trainer.vllm_generation.generation_kwargs["logit_bias"]
     assert bias == {7: 1.0, **dict.fromkeys(banned, -100.0)}
@@ -41,8 +41,8 @@ def test_pictures_are_handed_over_in_the_size_that_the_update_sees(trainer, tmp_
     from tiny_qwen import build_tiny_qwen
 
     picture = Image.new("RGB", (1280, 1024))
-    assert trainer.shown(picture) is picture, "a processor of one fixed size resizes on both sides alike"
+    assert trainer.speaking.shown(picture) is picture, "a processor of one fixed size resizes on both sides alike"
     trainer.processing_class = load_processor(build_tiny_qwen(tmp_path, "qwen2_5_vl"))
-    assert trainer.shown(picture).size == (1288, 1036)
+    assert trainer.speaking.shown(picture).size == (1288, 1036)
     trainer.use_vllm = False
-    assert trainer.shown(picture) is picture
+    assert trainer.speaking.shown(picture) is picture

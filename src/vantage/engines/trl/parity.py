@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +23,7 @@ from trl.data_utils import apply_chat_template
 
 from vantage.engines.trl.phase import Collected
 from vantage.engines.trl.rollout import Rollout
+from vantage.engines.trl.speaking import Ask, Spoken
 from vantage.errors import EngineError
 from vantage.groups import FUSED, Group, Member
 from vantage.samples import Sample
@@ -74,23 +76,28 @@ def check(trainer: VantageTrainer) -> float:
     samples = [rows[0], rows[len(rows) // 2]]
     with _untouched(trainer):
         prompts = [_prompt(trainer, sample) for sample in samples]
-        ids, images, fields = trainer._tokenize_prompts(prompts)
-        for sample, prompt, tokens in zip(samples, prompts, ids, strict=True):
-            _compare_prompts(trainer, sample, prompt, list(tokens))
-        completions, spoken = _speak(trainer, ids, images, fields)
-        scored = [
-            _score(trainer, sample, prompt, list(tokens), completion)
-            for sample, prompt, tokens, completion in zip(samples, prompts, ids, completions, strict=True)
-        ]
-        blind = _blind_sources(trainer, samples[0], list(ids[0]), completions[0], scored[0])
-    gaps = [(mine - theirs).abs() for mine, theirs in zip(spoken, scored, strict=False)]
-    gap = torch.cat(gaps).mean().item() if gaps else 0.0
+        spoken = _speak(trainer, prompts)
+        for sample, prompt, tokens in zip(samples, prompts, spoken.prompt_ids, strict=True):
+            _compare_prompts(trainer, sample, prompt, tokens)
+        completions = [answers[0] for answers in spoken.ids]
+        turns = list(zip(samples, prompts, spoken.prompt_ids, completions, strict=True))
+        with trainer.repeating():
+            scored = [_score(trainer, *turn) for turn in turns]
+            blind = _blind_sources(trainer, *turns[0], scored[0])
+        shared = [_score(trainer, *turn) for turn in turns] if trainer.shares else scored
+    told = scored if spoken.logprobs is None else [torch.tensor(answers[0]) for answers in spoken.logprobs]
+    gap = max(_gap(told, scored), _gap(shared, scored))
     limit = tolerance(trainer)
     if not gap <= limit:
+        why = (
+            "Usual causes: another attention implementation or precision in the rollout, a processor that does not "
+            "belong to the model"
+        )
+        if not _gap(shared, scored) <= limit:
+            why = "An update with shared prompts differs from one that repeats them; set sharing: off, and report it"
         raise EngineError(
             f"rollout and update disagree on row {samples[0].id!r}: log-probs of the same tokens differ by {gap:.3g} "
-            f"nats on average (limit {limit:g}); training would be wrong. Usual causes: another attention "
-            "implementation or precision in the rollout, a processor that does not belong to the model"
+            f"nats on average (limit {limit:g}); training would be wrong. {why}"
         )
     if blind:
         raise EngineError(
@@ -99,6 +106,12 @@ def check(trainer: VantageTrainer) -> float:
         )
     logger.info("rollout and update agree: %.1e nats apart", gap)
     return gap
+
+
+def _gap(one: list[Tensor], two: list[Tensor]) -> float:
+    """Mean difference of log-probs, 0 where there are none; not a number where one is not."""
+    gaps = [(mine - theirs).abs() for mine, theirs in zip(one, two, strict=True)]
+    return torch.cat(gaps).mean().item() if gaps else 0.0
 
 
 @contextmanager
@@ -132,7 +145,7 @@ def _untouched(trainer: VantageTrainer) -> Iterator[None]:
 
 def _prompt(trainer: VantageTrainer, sample: Sample, changed: str = "") -> list[Any]:
     """The fused prompt, with the brightness of one source reversed: same form, other content."""
-    pictures = {name: trainer.shown(sample.picture(name)) for name in sample.sources}
+    pictures = {name: trainer.speaking.shown(sample.picture(name)) for name in sample.sources}
     if changed:
         pictures[changed] = ImageOps.invert(pictures[changed])
     return trainer.style.messages(sample, pictures=pictures)
@@ -157,10 +170,9 @@ def _compare_prompts(trainer: VantageTrainer, sample: Sample, prompt: list[Any],
         )
 
 
-def _speak(
-    trainer: VantageTrainer, prompt_ids: list[list[int]], images: Any, fields: Any
-) -> tuple[list[list[int]], list[Tensor]]:
-    """Completions by the trainer's rollout backend, padded side by side, and the log-probs of their tokens."""
+def _speak(trainer: VantageTrainer, prompts: list[list[Any]]) -> Spoken:
+    """Completions by the trainer's rollout backend, side by side, and the log-probs of their tokens."""
+    asks = [Ask(prompt, 1, greedy=not trainer.use_vllm) for prompt in prompts]
     if trainer.use_vllm:
         backend = trainer.vllm_generation
         # Cut distributions have other log-probs than whole ones.
@@ -169,17 +181,27 @@ def _speak(
         try:
             for name, value in plain.items():
                 setattr(backend, name, value)
-            ids, logprobs = trainer._generate_single_turn(prompt_ids, images, fields, 1)
+            return _short(trainer.speaking.speak(asks))
         finally:
             for name, value in before.items():
                 setattr(backend, name, value)
-        return [tokens[:TOKENS] for tokens in ids], [torch.tensor(values[:TOKENS]) for values in logprobs]
+    length, config = trainer.generation_config.max_new_tokens, trainer.generation_config
+    config.max_new_tokens = min(TOKENS, trainer.max_completion_length)
+    try:
+        if trainer.speaking.together:
+            return trainer.speaking.speak(asks)
+        return _listened(trainer, asks)
+    finally:
+        config.max_new_tokens = length
+
+
+def _listened(trainer: VantageTrainer, asks: list[Ask]) -> Spoken:
+    """What `generate` says, and the log-probs that it tells if it is asked for them."""
     model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
     generate, logits = model.generate, []
 
     def listening(*args: Any, generation_config: Any, **kwargs: Any) -> Any:
         config = copy.deepcopy(generation_config)
-        config.max_new_tokens = min(TOKENS, trainer.max_completion_length)
         config.output_logits = config.return_dict_in_generate = True
         output = generate(*args, generation_config=config, **kwargs)
         logits.append(torch.stack(output.logits, dim=1).float())
@@ -187,18 +209,27 @@ def _speak(
 
     model.generate = listening
     try:
-        with trainer.decoding(greedy=True):
-            ids, _ = trainer._generate_single_turn(prompt_ids, images, fields, 1)
+        spoken = trainer.speaking.speak(asks)
     finally:
         del model.generate
     if not logits:
         logger.warning("completions come from elsewhere than the model's generate; their log-probs are not compared")
-        return ids, []
+        return spoken
     log_probs = (logits[0] / trainer.temperature).log_softmax(-1).cpu()
-    return ids, [
-        rows[: len(tokens)].gather(-1, torch.tensor(tokens)[:, None])[:, 0]
-        for rows, tokens in zip(log_probs, ids, strict=True)
+    told = [
+        [rows[: len(answer)].gather(-1, torch.tensor(answer)[:, None])[:, 0].tolist() for answer in answers]
+        for rows, answers in zip(log_probs, spoken.ids, strict=True)
     ]
+    return replace(spoken, logprobs=told)
+
+
+def _short(spoken: Spoken) -> Spoken:
+    """The first tokens alone."""
+    ids = [[answer[:TOKENS] for answer in answers] for answers in spoken.ids]
+    logprobs = spoken.logprobs
+    if logprobs is not None:
+        logprobs = [[values[:TOKENS] for values in answers] for answers in logprobs]
+    return replace(spoken, ids=ids, logprobs=logprobs)
 
 
 def _score(
@@ -214,12 +245,13 @@ def _score(
         logprobs=[[[0.0] * len(completion)] * size] if trainer.use_vllm else None,
         images=[pictures],
         prompts=[prompt],
+        read=trainer.speaking.read([prompt]) if trainer.shares else None,
         per_function=torch.zeros(1, size, len(trainer.reward_funcs), device=device),
         advantages=torch.zeros(1, size, device=device),
         trained=torch.ones(1, size, dtype=torch.bool, device=device),
     )
     batch = trainer.enter(Collected(rollout))
-    with torch.no_grad():
+    with torch.no_grad(), trainer.rows_of(batch):
         logprobs, _, _ = trainer._get_per_token_logps_and_entropies(
             trainer.model,
             torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
@@ -232,7 +264,12 @@ def _score(
 
 
 def _blind_sources(
-    trainer: VantageTrainer, sample: Sample, prompt_ids: list[int], completion: list[int], scored: Tensor
+    trainer: VantageTrainer,
+    sample: Sample,
+    prompt: list[Any],
+    prompt_ids: list[int],
+    completion: list[int],
+    scored: Tensor,
 ) -> list[str]:
     """Sources whose content makes no difference to the log-probs of a completion."""
     if not scored.any():

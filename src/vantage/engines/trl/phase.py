@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from vantage.engines.trl import placing
 from vantage.engines.trl.guests import GuestRows
 from vantage.engines.trl.rollout import Rollout, Row, row
+from vantage.engines.trl.speaking import Ask
 from vantage.groups import FUSED, Group, Member
 from vantage.methods import Rewards, Speaker
 from vantage.methods.metrics import group_metrics
@@ -58,6 +59,8 @@ class Collected:
         logprobs = None
         if rollout.logprobs is not None:
             logprobs = [rollout.logprobs[index][column] for index, column, _ in places]
+        # Where prompts are shared, the update gets what the rollout has read; see ``VantageTrainer.enter``.
+        images = [None if rollout.read is not None else rollout.images[index] for index, _, _ in places]
         mask = None
         if not all(live):
             mask = [[int(alive)] * len(ids) for alive, ids in zip(live, completion_ids, strict=True)]
@@ -68,9 +71,18 @@ class Collected:
             [[{"role": "assistant", "content": member.placed or member.text}] for member in members],
             logprobs,
             {},
-            [rollout.images[index] for index, _, _ in places],
+            images if any(images) else None,
             [],
         )
+
+
+class _Anchor(NamedTuple):
+    """A single-source answer that is asked for: of which problem and column, and whether the group wants it."""
+
+    problem: int
+    column: int
+    wanted: bool
+    ask: Ask
 
 
 class RolloutPhase:
@@ -151,13 +163,18 @@ class RolloutPhase:
         trainer = self._trainer
         size = trainer.method.fused_rollouts(trainer.num_generations, len(self._anchors))
         asked = None if self._guests is None else self._guests.ask(samples)
-        pictures = [{name: trainer.shown(sample.picture(name)) for name in sample.sources} for sample in samples]
+        pictures = [
+            {name: trainer.speaking.shown(sample.picture(name)) for name in sample.sources} for sample in samples
+        ]
         prompts = [
             trainer.style.messages(sample, pictures=loaded) for sample, loaded in zip(samples, pictures, strict=True)
         ]
+        anchors = self._anchor_asks(samples, pictures)
+        spoken = trainer.speaking.speak([*(Ask(prompt, size) for prompt in prompts), *(a.ask for a in anchors)])
+        fused = spoken.take(0, len(prompts))
         repeated = [prompt for prompt in prompts for _ in range(size)]
-        with trainer.clock.phase("rollout"), trainer.speaking(size):
-            prompt_ids, ids, _, completions, logprobs, _, images, _ = trainer.stock_generate(repeated)
+        with trainer.clock.phase("rollout"):
+            _, ids, _, completions, logprobs, _, _, _ = trainer.stock_generate(repeated, fused)
         rows = [row(sample, prompt) for sample, prompt in zip(samples, prompts, strict=True) for _ in range(size)]
         per_function, scores = self._score(rows, repeated, completions, ids)
         groups = [Group(sample) for sample in samples]
@@ -165,55 +182,58 @@ class RolloutPhase:
             groups[index // size].members.append(Member(FUSED, completion_text(completion), tokens, score))
         per_function = per_function.view(len(samples), size, -1)
         if self._anchors:
-            per_function = torch.cat([per_function, self._speak_anchors(groups, pictures)], dim=1)
+            answers = [answer for answers in spoken.ids[len(prompts) :] for answer in answers]
+            per_function = torch.cat([per_function, self._hear_anchors(groups, anchors, answers)], dim=1)
         if self._guests is not None and asked is not None:
             heard = self._hear(self._guests, asked, groups, prompts)
             per_function = torch.cat([per_function, heard], dim=1)
         rollout = Rollout(
             groups=groups,
-            prompt_ids=prompt_ids[::size],
+            prompt_ids=fused.prompt_ids,
             completion_ids=[[member.token_ids for member in group.members] for group in groups],
             logprobs=None if logprobs is None else _by_group(logprobs, groups, size),
-            images=[None] * len(samples) if images is None else images[::size],
+            images=[None] * len(samples) if fused.images is None else fused.images,
             prompts=prompts,
+            read=fused.prompts,
             per_function=per_function,
         )
         figures = self._judge(rollout, batch, size)
         self._place(rollout, size)
         return rollout, figures
 
-    def _speak_anchors(self, groups: list[Group], pictures: list[dict[str, Any]]) -> Tensor:
+    def _anchor_asks(self, samples: list[Sample], pictures: list[dict[str, Any]]) -> list[_Anchor]:
+        """What is asked for single-source answers, those by the likeliest tokens first."""
+        trainer = self._trainer
+        found = []
+        for greedy in (True, False):
+            columns = [column for column, speaker in enumerate(self._anchors) if speaker.greedy is greedy]
+            for problem, (sample, loaded) in enumerate(zip(samples, pictures, strict=True)):
+                own = {speaker.origin for speaker in trainer.method.speakers(tuple(sample.sources))}
+                for column in columns:
+                    origin = self._anchors[column].origin
+                    # An unwanted row stands in, so that every process asks for equally many, and is forgotten.
+                    shown = origin if origin in own else FUSED
+                    prompt = trainer.style.messages(sample, shown, trainer.mono, loaded)
+                    found.append(_Anchor(problem, column, origin in own, Ask(prompt, 1, greedy, "anchors")))
+        return found
+
+    def _hear_anchors(self, groups: list[Group], anchors: list[_Anchor], ids: list[list[int]]) -> Tensor:
         """Add single-source answers to every group; their rewards (P, S, F), NaN for a source that a sample lacks."""
         trainer = self._trainer
         shape = (len(groups), len(self._anchors), len(trainer.reward_funcs))
         rewards = torch.full(shape, torch.nan, device=trainer.accelerator.device)
         members = [[Member(speaker.origin, "") for speaker in self._anchors] for _ in groups]
-        for greedy in (True, False):
-            columns = [i for i, speaker in enumerate(self._anchors) if speaker.greedy is greedy]
-            if not columns:
-                continue
-            rows, prompts, wanted = [], [], []
-            for group, loaded in zip(groups, pictures, strict=True):
-                own = {speaker.origin for speaker in trainer.method.speakers(tuple(group.sample.sources))}
-                for column in columns:
-                    origin = self._anchors[column].origin
-                    wanted.append(origin in own)
-                    # An unwanted row stands in, so that every process generates equally many, and is forgotten.
-                    shown = origin if origin in own else FUSED
-                    prompts.append(trainer.style.messages(group.sample, shown, trainer.mono, loaded))
-                    rows.append(row(group.sample, prompts[-1]))
-            with trainer.clock.phase("anchors"), trainer.decoding(greedy):
-                prompt_ids, images, fields = trainer._tokenize_prompts(prompts)
-                ids, _ = trainer._generate_single_turn(prompt_ids, images, fields, 1)
-            texts = trainer.processing_class.batch_decode(ids, skip_special_tokens=True)
-            completions = [[{"role": "assistant", "content": text}] for text in texts]
-            with self._own_logs():
-                per_function, scores = self._score(rows, prompts, completions, ids)
-            for index in (i for i, keep in enumerate(wanted) if keep):
-                problem, column = index // len(columns), columns[index % len(columns)]
-                rewards[problem, column] = per_function[index]
-                origin = self._anchors[column].origin
-                members[problem][column] = Member(origin, texts[index], ids[index], scores[index])
+        texts = trainer.processing_class.batch_decode(ids, skip_special_tokens=True)
+        completions = [[{"role": "assistant", "content": text}] for text in texts]
+        asked = [anchor.ask.prompt for anchor in anchors]
+        rows = [row(groups[anchor.problem].sample, anchor.ask.prompt) for anchor in anchors]
+        with self._own_logs():
+            per_function, scores = self._score(rows, asked, completions, ids)
+        for index, anchor in enumerate(anchors):
+            if anchor.wanted:
+                origin = self._anchors[anchor.column].origin
+                rewards[anchor.problem, anchor.column] = per_function[index]
+                members[anchor.problem][anchor.column] = Member(origin, texts[index], ids[index], scores[index])
         for group, answers in zip(groups, members, strict=True):
             group.members += answers
         return rewards

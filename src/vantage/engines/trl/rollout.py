@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vantage.engines.trl.prompts import Prompt
 from vantage.errors import EngineError, RewardError
 from vantage.groups import Group
 from vantage.methods import Decision
@@ -108,6 +109,7 @@ class Rollout:
         logprobs: P lists of N lists where the generation backend returns them, else ``None``.
         images: P lists of pictures of the fused prompt.
         prompts: P conversations.
+        read: P prompts as the model reads them, where the update shares them, else ``None``.
         per_function: (P, N, F) rewards by reward function, NaN where unscored.
         advantages: (P, N).
         trained: (P, N).
@@ -119,6 +121,7 @@ class Rollout:
     logprobs: list[list[list[float | None]]] | None = None
     images: list[list[Any] | None] = field(default_factory=list)
     prompts: list[list[dict[str, Any]]] = field(default_factory=list)
+    read: list[Prompt] | None = None
     per_function: Tensor = field(default_factory=lambda: torch.empty(0))
     advantages: Tensor = field(default_factory=lambda: torch.empty(0))
     trained: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
@@ -137,6 +140,7 @@ class Rollout:
             logprobs=None if self.logprobs is None else [self.logprobs[i] for i in index],
             images=[self.images[i] for i in index],
             prompts=[self.prompts[i] for i in index],
+            read=None if self.read is None else [self.read[i] for i in index],
             per_function=self.per_function[at],
             advantages=self.advantages[at],
             trained=self.trained[at],
@@ -153,6 +157,7 @@ class Rollout:
             logprobs=None if self.logprobs is None or other.logprobs is None else self.logprobs + other.logprobs,
             images=self.images + other.images,
             prompts=self.prompts + other.prompts,
+            read=None if self.read is None or other.read is None else self.read + other.read,
             per_function=torch.cat([self.per_function, other.per_function]),
             advantages=torch.cat([self.advantages, other.advantages]),
             trained=torch.cat([self.trained, other.trained]),

@@ -8,27 +8,24 @@ rows that it holds of one group share.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from accelerate.logging import get_logger
 from jaxtyping import Int
 from torch import Tensor
-from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
 from vantage import sharing
-from vantage.errors import ConfigError
+from vantage.engines.trl.prompts import Prompt, batch
+from vantage.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
     from vantage.engines.trl.trainer import VantageTrainer
 
-logger = get_logger(__name__)
-
 Sharing = Literal["auto", "off", "portable", "fast"]
-GROUP = "group"
-"""Of a batch: to which group each row belongs, (B,)."""
+PROMPT = "prompt"
+"""Of a batch: the ``Prompt`` of each row, a list of B; those of one group hold the same object."""
 
 
 class SharedUpdate:
@@ -41,45 +38,48 @@ class SharedUpdate:
 
     def __init__(self, trainer: VantageTrainer, path: Sharing) -> None:
         self._trainer, self._path = trainer, path
-        self._groups: Int[Tensor, " B"] | None = None
+        self._prompts: list[Prompt] | None = None
 
     @contextmanager
     def rows(self, inputs: Mapping[str, Any]) -> Iterator[None]:
         """Inside, the log-probs asked for are those of these rows."""
-        self._groups = inputs.get(GROUP)
+        self._prompts = inputs[PROMPT]
         try:
             yield
         finally:
-            self._groups = None
+            self._prompts = None
 
     def log_probs(
         self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, **more: Any
     ) -> tuple[Tensor, Tensor | None, None]:
-        """As the stock method: log-probs and, where asked for, entropies of the last tokens, (B, T)."""
-        size, entropy = more.pop("batch_size", None) or len(input_ids), more.pop("compute_entropy", False)
-        more.pop("compute_aux_loss", None)
-        room = self._trainer.num_generations
-        groups = torch.arange(len(input_ids)) // room if self._groups is None else self._groups.cpu()
-        batch = {key: value for key, value in more.items() if value is not None}
-        rows = split_pixel_values_by_grid({**batch, "input_ids": input_ids, "attention_mask": attention_mask})
+        """As the stock method: log-probs and, where asked for, entropies of the last tokens, (B, T).
+
+        Raises:
+            EngineError: nothing is known of the rows' prompts.
+        """
+        if self._prompts is None or len(self._prompts) != len(input_ids):
+            raise EngineError("log-probs were asked for outside of a batch of the trainer's own; set sharing: off")
+        ids, mask = input_ids[:, -logits_to_keep:], attention_mask[:, -logits_to_keep:]
         places: list[Tensor] = []
         found: list[tuple[Tensor, Tensor]] = []
-        for members in _chunks(groups, size):
-            places.append(members.flatten())
-            found.append(self._packed(model, rows, members, logits_to_keep))
+        size = more.get("batch_size") or len(input_ids)
+        # Kernels of accelerators take no padding, so prompts of several lengths are not packed side by side there.
+        for members in _chunks(group_numbers(self._prompts), size if input_ids.device.type == "cpu" else 1):
+            order = members.flatten()
+            places.append(order)
+            prompts = [self._prompts[row] for row in members[:, 0].tolist()]
+            found.append(self._packed(model, prompts, ids[order.to(ids.device)], mask[order.to(ids.device)]))
         order = torch.cat(places).argsort().to(input_ids.device)
         values, entropies = (torch.cat(part)[order] for part in zip(*found, strict=True))
-        return values, entropies if entropy else None, None
+        return values, entropies if more.get("compute_entropy") else None, None
 
     def _packed(
-        self, model: Any, rows: Mapping[str, Any], members: Int[Tensor, "N G"], length: int
+        self, model: Any, prompts: Sequence[Prompt], ids: Int[Tensor, "NG T"], mask: Int[Tensor, "NG T"]
     ) -> tuple[Tensor, Tensor]:
-        """Of N groups with G rows each: (N G, T) log-probs and entropies."""
-        prompts = unsplit_pixel_values_by_grid(_take(rows, members[:, 0].tolist(), length))
-        order = members.flatten().to(rows["input_ids"].device)
-        ids, mask = rows["input_ids"][order, -length:], rows["attention_mask"][order, -length:]
-        used = max(int(mask.sum(1).max()), 1)
-        packed = sharing.pack(model, prompts, ids[:, :used], mask[:, :used])
+        """Of N prompts with G completions each: (N G, T) log-probs and entropies."""
+        length, used = ids.shape[1], max(int(mask.sum(1).max()), 1)
+        read = batch(prompts, self._trainer._tokenizer.pad_token_id, ids.device)
+        packed = sharing.pack(model, read, ids[:, :used], mask[:, :used])
         family = sharing.family_of(model)
         told = sharing.inputs(packed, family, family.path(self._path, model, packed), model)
         with self._trainer.accelerator.autocast():
@@ -87,6 +87,12 @@ class SharedUpdate:
         pad = (0, length - used)
         entropy = packed.rows(out.entropy) if out.entropy is not None else torch.zeros_like(packed.rows(out.log_probs))
         return torch.nn.functional.pad(packed.rows(out.log_probs), pad), torch.nn.functional.pad(entropy, pad)
+
+
+def group_numbers(prompts: Sequence[Prompt]) -> Int[Tensor, " B"]:
+    """Numbers that are equal where rows have the same prompt."""
+    numbers: dict[int, int] = {}
+    return torch.tensor([numbers.setdefault(id(prompt), len(numbers)) for prompt in prompts])
 
 
 def _chunks(groups: Int[Tensor, " B"], size: int) -> Iterator[Int[Tensor, "N G"]]:
@@ -103,40 +109,21 @@ def _chunks(groups: Int[Tensor, " B"], size: int) -> Iterator[Int[Tensor, "N G"]
             yield torch.tensor(alike[start : start + step])
 
 
-def _take(rows: Mapping[str, Any], first: list[int], completion: int) -> dict[str, Any]:
-    """Prompts and pictures of some rows, ids and masks without their last ``completion`` tokens and common padding."""
-    index = torch.tensor(first)
-    mask = rows["attention_mask"][index.to(rows["attention_mask"].device), :-completion]
-    begin = int(mask.any(0).int().argmax())
-    found: dict[str, Any] = {}
-    for key, value in rows.items():
-        if key in ("num_images", "num_tiles"):
-            continue
-        if isinstance(value, list):
-            found[key] = [value[place] for place in first]
-        elif value.ndim:
-            found[key] = value[index.to(value.device)]
-    for key in ("input_ids", "attention_mask", *sharing.PER_TOKEN):
-        if key in found:
-            found[key] = found[key][:, :-completion][:, begin:]
-    return found
-
-
-def shuffled(batch: dict[str, Any], groups: Int[Tensor, " B"]) -> dict[str, Any]:
+def shuffled(rows: dict[str, Any]) -> dict[str, Any]:
     """The rows of a batch in a random order of groups; those of one group stay together."""
-    names, member = groups.unique(return_inverse=True)
-    order = torch.randperm(len(names))[member.cpu()].argsort(stable=True)
+    groups = group_numbers(rows[PROMPT])
+    order = torch.randperm(int(groups.max()) + 1)[groups].argsort(stable=True)
 
     def permuted(value: Any) -> Any:
         if value is None or (isinstance(value, Tensor) and value.ndim == 0):
             return value
         return value[order.to(value.device)] if isinstance(value, Tensor) else [value[place] for place in order]
 
-    return {key: permuted(value) for key, value in batch.items()}
+    return {key: permuted(value) for key, value in rows.items()}
 
 
 def chosen(wanted: Sharing, trainer: VantageTrainer) -> Sharing:
-    """The path for a trainer, or ``off``, with a line in the log where ``auto`` finds a reason for it.
+    """The path for a trainer's update, or ``off``, with a line in the log where ``auto`` finds a reason for it.
 
     Raises:
         ConfigError: a path was asked for by name and cannot be.
@@ -148,8 +135,33 @@ def chosen(wanted: Sharing, trainer: VantageTrainer) -> Sharing:
         return wanted
     if wanted != "auto":
         raise ConfigError(f"sharing is {wanted!r}, but {reason}; set sharing: auto or off")
-    logger.info("prompts are repeated, not shared: %s", reason)
+    trainer.not_shared.append(f"prompts are repeated, not shared: {reason}")
     return "off"
+
+
+def rollouts_share(trainer: VantageTrainer) -> bool:
+    """Whether rollouts grow behind shared prompts too, with a line in the log where they do not."""
+    if trainer.use_vllm:
+        return False  # it keeps prompts by itself
+    reason = _rollout_reason(trainer)
+    if reason:
+        trainer.not_shared.append(f"prompts are shared in the update, and repeated in rollouts: {reason}")
+    return not reason
+
+
+def _rollout_reason(trainer: VantageTrainer) -> str:
+    if trainer.use_transformers_continuous_batching:
+        return "continuous batching generates"
+    if trainer.is_fsdp_enabled:
+        return "with FSDP every process must take as many steps as the others"
+    plugin = getattr(trainer.accelerator.state, "deepspeed_plugin", None)
+    if plugin is not None and plugin.zero_stage == 3 and not trainer.args.ds3_gather_for_generation:
+        return "without ds3_gather_for_generation every process must take as many steps as the others"
+    try:
+        sharing.wanted(trainer.generation_config, trainer.model.generation_config)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _reason(trainer: VantageTrainer) -> str:

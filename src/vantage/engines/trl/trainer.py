@@ -10,19 +10,18 @@ TRL's.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate.logging import get_logger
 from accelerate.utils import gather_object, is_peft_model
-from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 from trl import GRPOConfig, GRPOTrainer
-from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, unsplit_pixel_values_by_grid
+from trl.trainer.utils import split_tensor_dict
 
 from datasets import Dataset
 from vantage.engines.trl import settings, shared
@@ -34,12 +33,13 @@ from vantage.engines.trl.parity import ParityCheck
 from vantage.engines.trl.phase import Collected, RolloutPhase, flags
 from vantage.engines.trl.rollout import Row, Verifier, checked, row
 from vantage.engines.trl.sampling import EpochSampler
-from vantage.engines.trl.shared import GROUP, SharedUpdate, Sharing, shuffled
+from vantage.engines.trl.shared import PROMPT, SharedUpdate, Sharing, shuffled
+from vantage.engines.trl.speaking import Ask, Behind, Speaking, Spoken
 from vantage.engines.trl.together import Together
 from vantage.groups import FUSED, Group, Member
 from vantage.guests import Guests
 from vantage.methods import Method
-from vantage.models import load_model, load_processor, placeholder_ids, resized_size
+from vantage.models import load_model, load_processor
 from vantage.rewards import Reward
 from vantage.samples import MonoView, PromptStyle, Sample
 
@@ -70,8 +70,9 @@ class VantageTrainer(GRPOTrainer):
         rollout_log: a JSONL file to which every group is appended.
         parity: ``refuse`` compares rollout and update before the first step and does not train on a mismatch; ``skip``
             does not compare.
-        sharing: of the update, whether a prompt is computed once for all rows of its group: ``off``, ``auto`` where
-            that is exact, ``portable`` or ``fast`` by name (see ``vantage.sharing``). Rollouts repeat it still.
+        sharing: whether a prompt is computed once for all rows of its group, in rollouts and update: ``auto`` where
+            that is exact, ``portable`` or ``fast`` by name (see ``vantage.sharing``), or ``off``. The attribute
+            ``not_shared`` says why where it is not.
         kwargs: passed on to ``GRPOTrainer`` (``callbacks``, ``optimizers``, ``peft_config``, ``quantization_config``).
 
     Raises:
@@ -96,7 +97,7 @@ class VantageTrainer(GRPOTrainer):
         mono: MonoView = "fill",
         rollout_log: str | Path | None = None,
         parity: str = "refuse",
-        sharing: Sharing = "off",
+        sharing: Sharing = "auto",
         **kwargs: Any,
     ) -> None:
         args = GRPOConfig() if args is None else copy.copy(args)
@@ -111,6 +112,7 @@ class VantageTrainer(GRPOTrainer):
         self._phase = RolloutPhase(self, settings.anchor_columns(method, self.training_samples), guests)
         self._staged: Collected | None = None
         self._shared: SharedUpdate | None = None
+        self.not_shared: list[str] = []
         self._off_policy = None if method.off_policy is None else OffPolicy(self, method.off_policy)
         self._figures: dict[str, float] = {}
         more = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
@@ -141,7 +143,11 @@ class VantageTrainer(GRPOTrainer):
         self.together = Together(self.accelerator)
         self.clock = Clock(self.accelerator.device)
         time_vision(self.model, self.clock)
-        self._ban_placeholders()
+        self.speaking = Speaking(self)
+        self.speaking.ban_placeholders()
+        self.speaking.together = self.shares and shared.rollouts_share(self)
+        for line in self.not_shared:
+            logger.warning(line)
         self._rollout_log = RolloutLog(rollout_log) if rollout_log and self.accelerator.is_main_process else None
         if parity == "refuse":
             self.add_callback(ParityCheck(self))
@@ -159,21 +165,6 @@ class VantageTrainer(GRPOTrainer):
         found = {self._tokenizer.eos_token_id, self._tokenizer.pad_token_id}
         return {token for token in found | (set(ends) if isinstance(ends, list) else {ends}) if token is not None}
 
-    def _ban_placeholders(self) -> None:
-        """Keep picture placeholders from being sampled: they would be read as pictures that are not there."""
-        banned = placeholder_ids(self.model.config, self._tokenizer)
-        if self.use_vllm:
-            biases = dict.fromkeys(banned, -100.0)
-            kwargs = self.vllm_generation.generation_kwargs or {}
-            self.vllm_generation.generation_kwargs = {
-                **kwargs,
-                "logit_bias": {**kwargs.get("logit_bias", {}), **biases},
-            }
-            return
-        banned = sorted({*banned, *(self.generation_kwargs.get("suppress_tokens") or [])})
-        self.generation_kwargs["suppress_tokens"] = banned
-        self.generation_config.suppress_tokens = banned
-
     def _get_train_sampler(self, dataset: Dataset | None = None) -> EpochSampler:
         return EpochSampler(
             epoch=lambda: self.state.epoch,
@@ -190,14 +181,11 @@ class VantageTrainer(GRPOTrainer):
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """As the stock method, but that groups are shuffled and stay together where their prompts are shared."""
         per_generation = self.args.steps_per_generation
-        if self._shared is None or not self.model.training:
+        if not self.shares or not self.model.training:
             return super()._prepare_inputs(generation_batch)
         if self._step % (per_generation * self.num_iterations) == 0 or self._buffered_inputs is None:  # type: ignore[has-type]
-            batch = self._generate_and_score_completions(generation_batch)
-            batch = shuffled(split_pixel_values_by_grid(batch), batch[GROUP])
-            self._buffered_inputs = [
-                unsplit_pixel_values_by_grid(part) for part in split_tensor_dict(batch, per_generation)
-            ]
+            rows = self._generate_and_score_completions(generation_batch)
+            self._buffered_inputs = split_tensor_dict(shuffled(rows), per_generation)
         return self._buffered_inputs[self._step % per_generation]
 
     def _generate_and_score_completions(self, inputs: list[Row]) -> dict[str, Any]:
@@ -212,8 +200,6 @@ class VantageTrainer(GRPOTrainer):
         output["advantages"] = advantages.flatten().to(output["advantages"])
         if self._off_policy is not None:
             self._off_policy.enter(collected, output)
-        if self._shared is not None:
-            output[GROUP] = torch.arange(len(output["prompt_ids"]), device=self.accelerator.device) // size
         everyone = self.accelerator.gather(output["advantages"]).tolist()
         for _ in everyone:
             self._logs["advantages"].pop()
@@ -228,29 +214,63 @@ class VantageTrainer(GRPOTrainer):
     def enter(self, collected: Collected) -> dict[str, Any]:
         """Take groups through the stock trainer's doors to the tensors that its update gets."""
         rollout, size = collected.rollout, self.num_generations
+        rows = [
+            row(group.sample, prompt)
+            for group, prompt in zip(rollout.groups, rollout.prompts, strict=True)
+            for _ in range(size)
+        ]
         self._staged = collected
         try:
-            rows = [
-                row(group.sample, prompt)
-                for group, prompt in zip(rollout.groups, rollout.prompts, strict=True)
-                for _ in range(size)
-            ]
-            return super()._generate_and_score_completions(rows)
+            if self._shared is None or rollout.read is None:
+                return super()._generate_and_score_completions(rows)
+            # The pictures are read already, so the stock trainer gets none to read again.
+            told = {PROMPT: [prompt for prompt in rollout.read for _ in range(size)]}
+            with self.rows_of(told):
+                output = super()._generate_and_score_completions(rows)
+            if self.log_multimodal:
+                self._logs["images"].extend(gather_object([i for i in rollout.images for _ in range(size)]))
+            return output | told
         finally:
             self._staged = None
 
-    def stock_generate(self, prompts: list[Any]) -> tuple[Any, ...]:
-        """``GRPOTrainer._generate``."""
-        return super()._generate(prompts)
+    @property
+    def shares(self) -> bool:
+        """Whether the update computes a prompt once for all rows of its group."""
+        return self._shared is not None
 
     @contextmanager
-    def speaking(self, rollouts: int) -> Iterator[None]:
-        """Inside, the stock generation takes its prompts for groups of so many."""
-        room, self.num_generations = self.num_generations, rollouts  # type: ignore[has-type]
+    def repeating(self) -> Iterator[None]:
+        """Inside, the update repeats prompts as the stock trainer does."""
+        kept, self._shared = self._shared, None
         try:
             yield
         finally:
-            self.num_generations = room
+            self._shared = kept
+
+    @contextmanager
+    def rows_of(self, inputs: Mapping[str, Any]) -> Iterator[None]:
+        """Inside, log-probs are asked for of the rows of this batch, whose prompts are shared where it has them."""
+        if self._shared is None or PROMPT not in inputs:
+            yield
+        else:
+            with self._shared.rows(inputs):
+                yield
+
+    def stock_generate(self, prompts: list[Any], spoken: Spoken) -> tuple[Any, ...]:
+        """``GRPOTrainer._generate`` of what has been spoken, row by row."""
+        with self.speaking.taken(spoken):
+            return super()._generate(prompts)
+
+    def stock_turn(self, *args: Any) -> tuple[Any, Any]:
+        """``GRPOTrainer._generate_single_turn``."""
+        return super()._generate_single_turn(*args)
+
+    def _generate_single_turn(
+        self, prompt_ids: Any, images: Any, fields: Any, num_generations: int, **more: Any
+    ) -> tuple[Any, Any]:
+        if isinstance(fields, Behind):
+            return self.speaking.grow(prompt_ids, images, fields)
+        return super()._generate_single_turn(prompt_ids, images, fields, num_generations, **more)
 
     def stock_rewards(
         self, rows: list[Row], prompts: list[Any], completions: list[Any], ids: list[list[int]]
@@ -278,8 +298,7 @@ class VantageTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: Any) -> Tensor:
         with ExitStack() as inside:
-            if self._shared is not None:
-                inside.enter_context(self._shared.rows(inputs))
+            inside.enter_context(self.rows_of(inputs))
             if self._off_policy is not None and self.model.training:
                 inputs = inside.enter_context(self._off_policy.loss(inputs))
             return super()._compute_loss(model, inputs)
@@ -293,58 +312,24 @@ class VantageTrainer(GRPOTrainer):
             self._off_policy.weigh(found[0])
         return found
 
-    def shown(self, picture: Image.Image) -> Image.Image:
-        """A picture as the rollout backend gets it.
-
-        vLLM processes pictures with the checkpoint's own settings. Where this trainer's processor resizes a picture,
-        it is handed over in that size, which the backend then leaves as it is; otherwise both would count other tokens.
-        """
-        if not self.use_vllm or not hasattr(getattr(self.processing_class, "image_processor", None), "merge_size"):
-            return picture
-        size = resized_size(self.processing_class, picture.size)
-        return picture if size == picture.size else picture.resize(size, Image.Resampling.BICUBIC)
-
     @property
     def training_samples(self) -> Samples:
         """What it trains on."""
         return self._samples["train"]
 
-    @contextmanager
-    def decoding(self, greedy: bool) -> Iterator[None]:
-        """Decode greedily inside, or as the fused rollouts do, on whichever backend generates."""
-        if not greedy:
-            yield
-            return
-        if self.use_vllm:
-            backend, before = self.vllm_generation, self.vllm_generation.temperature
-            backend.temperature = 0.0
-            try:
-                yield
-            finally:
-                backend.temperature = before
-            return
-        config, kwargs = self.generation_config, self.generation_kwargs  # type: ignore[has-type]
-        plain = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "min_p": None}
-        self.generation_kwargs = {**kwargs, **plain}
-        self.generation_config = copy.deepcopy(config)
-        self.generation_config.update(**plain)
-        try:
-            yield
-        finally:
-            self.generation_config, self.generation_kwargs = config, kwargs
-
     # --- evaluation inside training, logs, checkpoints ------------------------------------------------------------
 
     def _evaluate_batch(self, inputs: list[Row]) -> dict[str, Any]:
         """The stock evaluation, fed with samples."""
-        rows, prompts = [], {}
-        for item in inputs:
-            key = (item["split"], int(item["row"]))
-            sample = self._samples[key[0]][key[1]]
-            if key not in prompts:
-                prompts[key] = self.style.messages(sample)
-            rows.append(row(sample, prompts[key]))
-        output = super()._generate_and_score_completions(rows)
+        rows, asks = [], []
+        for key, same in itertools.groupby((item["split"], int(item["row"])) for item in inputs):
+            sample, count = self._samples[key[0]][key[1]], len(list(same))
+            asks.append(Ask(self.style.messages(sample), count))
+            rows += [row(sample, asks[-1].prompt) for _ in range(count)]
+        with ExitStack() as inside:
+            if self.speaking.together:
+                inside.enter_context(self.speaking.taken(self.speaking.speak(asks)))
+            output = super()._generate_and_score_completions(rows)
         group = Group(rows[0]["sample"], [Member(FUSED, "", score=score) for score in self.verifier.scores])
         for name, attribute in (("accuracy", "correct"), ("format", "formatted")):
             values = self.accelerator.gather(flags([group], attribute, self.accelerator.device))
