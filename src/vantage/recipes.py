@@ -143,6 +143,8 @@ class Recipe(_Section):
     guests: GuestsSettings | None = None
     """Models beside the policy, whose answers join every group (Vision-EKIPL)."""
     evaluation: Evaluation = Evaluation()
+    sharing: Literal["auto", "off", "portable", "fast"] = "auto"
+    """Whether a prompt is computed once for all rows of its group: auto where that is exact, or a path by name."""
     trainer: dict[str, Any] = {}
     """Settings of ``trl.GRPOConfig``."""
     environment: dict[str, Any] | None = None

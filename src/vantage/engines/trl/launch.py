@@ -114,10 +114,13 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         mono=recipe.prompt.mono,
         reward=reward,
         guests=guests,
+        sharing=recipe.sharing,
         rollout_log=run.rollouts,
         callbacks=[MetricsLog(run.metrics), watching],
         peft_config=lora,
     )
+    for line in trainer.not_shared:
+        console.print(line, style="yellow")
     # A checkpoint holds what is trained, all weights or an adapter, and two moments of it.
     trained = sum(p.numel() * p.element_size() for p in trainer.model.parameters() if p.requires_grad)
     require_space(run.checkpoints, trained, trained)
