@@ -148,14 +148,17 @@ def peaks(script: Path, arguments: Sequence[str], sides: Sequence[str]) -> dict[
     return {side: in_a_process(script, [*arguments, "--peak", side]).get("peak_bytes") for side in sides}
 
 
-def print_peak(call: Callable[[], object], device: str) -> None:
-    """What a process of ``peaks`` says."""
-    found: dict[str, int] = {}
+def say(find: Callable[[], Mapping[str, Any]]) -> None:
+    """What a process of ``in_a_process`` prints: what it found, or that memory was not enough."""
+    found: dict[str, Any] = {"failed": OUT_OF_MEMORY}
 
-    def measured() -> None:
-        found["peak_bytes"] = peak(call, device)
+    def keep() -> None:
+        got = find()
+        found.clear()
+        found.update(got)
 
-    print(json.dumps(found if fits(measured) else {"failed": OUT_OF_MEMORY}))
+    fits(keep)
+    print(json.dumps(found))
 
 
 def comparison(

@@ -16,15 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import STOCK, alternate, comparison, fits, machine, output_option, peaks, print_peak, publish, spread
+from measuring import STOCK, alternate, comparison, fits, machine, output_option, peak, peaks, publish, say, spread
 from shapes import (
-    CLOSE,
+    BANNED,
     END,
-    OPEN,
     PAD,
-    PICTURE,
     SHORTEST,
-    VIDEO,
     Setup,
     Shape,
     chosen,
@@ -40,7 +37,6 @@ from update_step import TOLERANCE, Update, open_model
 from vantage import sharing
 
 SIDES = (STOCK, "shared")
-BANNED = (PAD, END, OPEN, CLOSE, PICTURE, VIDEO)
 
 
 class Rollout:
@@ -131,7 +127,7 @@ def one_peak(setup: Setup, side: str) -> None:
     rollout.prepare(side)
     rollout.speak(side)
     rollout = Rollout(rollout.model, setup.shape)
-    print_peak(partial(rollout.speak, side), setup.device)
+    say(lambda: {"peak_bytes": peak(partial(rollout.speak, side), setup.device)})
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ from transformers import PreTrainedModel, Qwen2_5_VLConfig, Qwen2_5_VLForConditi
 
 PAD, END, OPEN, CLOSE, PICTURE, VIDEO, WORD = 256, 258, 259, 260, 262, 263, 264
 """Control tokens, as the tokenizer of ``train_step.py`` numbers them, and the first of all others."""
+BANNED = (PAD, END, OPEN, CLOSE, PICTURE, VIDEO)
+"""Never said: a model with random weights would say pictures that are not there, and end at random."""
 PICTURES = 2
 SHORTEST = 32
 """Tokens that a prompt has at least."""
@@ -97,9 +99,11 @@ class Setup:
         }  # fmt: skip
 
 
-def model_options(parser: argparse.ArgumentParser) -> None:
-    """Options that say of which model, and where."""
-    parser.add_argument("--model", choices=MODELS, default="10m", help="Qwen2.5-VL in shape, weights at random")
+def model_options(parser: argparse.ArgumentParser, *more: str) -> None:
+    """Options that say of which model, and where; the first of ``more`` is the default, where there are more."""
+    models = (*more, *MODELS)
+    default = more[0] if more else "10m"
+    parser.add_argument("--model", choices=models, default=default, help="Qwen2.5-VL in shape, weights at random")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of weights")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")

@@ -30,7 +30,7 @@ from vantage import tiny, worlds
 from vantage.engines.trl import VantageTrainer
 from vantage.methods import Dapo, Grpo, Mars, Method
 from vantage.models import load_model, load_processor
-from vantage.samples import PromptStyle
+from vantage.samples import PromptStyle, Sample
 
 PARTS = ("rollout", "anchors", "vision", "reward", "update")
 """What a step's time is made of; encoding pictures is counted in ``vision`` alone, wherever it falls."""
@@ -70,11 +70,9 @@ class Setup:
     completion: int = 24
 
 
-def block(arm: Arm, setup: Setup, seed: int, folder: Path) -> list[dict[str, float]]:
-    """Seconds by part of each step of one block; the first step, which warms up, is left out."""
-    world = worlds.get("night")
-    size = arm.rollouts(setup.answers, world.sources)
-    config = {
+def config(setup: Setup, size: int, seed: int, folder: Path) -> dict[str, Any]:
+    """What ``GRPOConfig`` takes for a block, of ``size`` answers a question."""
+    return {
         "output_dir": str(folder),
         "per_device_train_batch_size": setup.groups * size,
         "gradient_accumulation_steps": 1,
@@ -96,12 +94,21 @@ def block(arm: Arm, setup: Setup, seed: int, folder: Path) -> list[dict[str, flo
         "report_to": "none",
         "disable_tqdm": True,
     }
+
+
+def questions(setup: Setup) -> list[Sample]:
+    """Drawn before a clock starts, and never twice in a block unless groups are refilled."""
+    return list(worlds.get("night").dataset("train", n=4 * setup.groups * (setup.steps + 1)))
+
+
+def block(arm: Arm, setup: Setup, seed: int, folder: Path) -> list[dict[str, float]]:
+    """Seconds by part of each step of one block; the first step, which warms up, is left out."""
+    size = arm.rollouts(setup.answers, worlds.get("night").sources)
     trainer = VantageTrainer(
         load_model(setup.model, dtype="float32"),
         arm.method,
-        GRPOConfig(**{**config, **arm.config}),
-        # Drawn before the clock starts, and never twice in a block unless groups are refilled.
-        train_dataset=list(world.dataset("train", n=4 * setup.groups * (setup.steps + 1))),
+        GRPOConfig(**{**config(setup, size, seed, folder), **arm.config}),
+        train_dataset=questions(setup),
         processing_class=load_processor(setup.model),
         style=PromptStyle(label_sources=True),
         parity="skip",

@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from measuring import STOCK, alternate, comparison, fits, machine, output_option, peaks, print_peak, publish
+from measuring import STOCK, alternate, comparison, fits, machine, output_option, peak, peaks, publish, say
 from parts import parts_of
 from shapes import (
     PICTURES,
@@ -34,7 +34,7 @@ from shapes import (
     repeated,
     shape_options,
     training_options,
-)  # fmt: skip
+)
 from torch import Tensor
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
@@ -168,7 +168,7 @@ def one_peak(setup: Setup, side: str) -> None:
     update.step(side)
     update.model.zero_grad(set_to_none=True)
     update = Update(update.model, setup.shape)
-    print_peak(partial(update.step, side), setup.device)
+    say(lambda: {"peak_bytes": peak(partial(update.step, side), setup.device)})
 
 
 def main() -> None:
