@@ -29,7 +29,7 @@ from shapes import (
     prompt,
     repeated,
     shape_options,
-)  # fmt: skip
+)
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 from update_step import TOLERANCE, Update, open_model
