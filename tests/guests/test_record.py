@@ -1,5 +1,6 @@
 """Recording: everything that came is in the file, nothing is asked twice, and the file says what it is worth."""
 
+import asyncio
 import json
 
 import pytest
@@ -69,12 +70,80 @@ def test_a_line_that_was_never_written_to_its_end_is_asked_for_again(tmp_path):
         assert len(lines(file)) == 3
 
 
-def test_a_file_of_something_else_is_left_alone(tmp_path):
+OURS = '{"id":"a","question":"is there a red ball ?","model":"g","number":0,"text":"g 0"}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "my notes\nof today\n",
+        "my notes\nof today",
+        '{"precious": "one line without an end"}',
+        '{"precious": "one line that was cu',
+        '{"id": "a", "precious": 1}',
+        f'{{"precious": 1}}\n{OURS[:-9]}',
+        f"{OURS}\nmy notes",
+        f'{OURS}\n{{"precious": 1}}',
+    ],
+)
+def test_a_file_of_something_else_is_left_alone(content, tmp_path):
     file = tmp_path / "notes.txt"
-    file.write_text("my notes\nof today\n")
-    with pytest.raises(DataError, match=r"notes\.txt:1"):
-        record(Guests([Counted()]), ROWS, STYLE, file)
-    assert file.read_text() == "my notes\nof today\n"
+    file.write_text(content)
+    guest = Counted()
+    with pytest.raises(DataError, match=r"notes\.txt"):
+        record(Guests([guest]), ROWS, STYLE, file)
+    assert file.read_text() == content and not guest.asked
+
+
+@pytest.mark.parametrize("kept", [1, 5, 30, len(OURS) - 1])
+def test_a_recording_that_was_interrupted_in_its_first_line_begins_anew(kept, tmp_path):
+    file = tmp_path / "guests.jsonl"
+    file.write_text(OURS[:kept])
+    done = record(Guests([Counted()]), ROWS, STYLE, file)
+    assert (done.written, done.cut) == (3, True) and len(lines(file)) == 3
+
+
+def test_two_recordings_do_not_write_to_one_file(tmp_path):
+    file = tmp_path / "guests.jsonl"
+    refused = []
+
+    class Nosy(Counted):
+        async def ask(self, sample, style, turn):
+            def other():
+                with pytest.raises(DataError, match="another recording writes to it"):
+                    record(Guests([Counted()]), ROWS, STYLE, file)
+                refused.append(sample.id)
+
+            await asyncio.to_thread(other)
+            return await super().ask(sample, style, turn)
+
+    assert record(Guests([Nosy()]), ROWS, STYLE, file).written == 3
+    assert sorted(refused) == ["a", "b", "c"] and len(lines(file)) == 3
+    assert record(Guests([Counted()]), ROWS, STYLE, file).there == 3
+
+
+def test_an_answer_that_nothing_could_read_again_is_not_written(tmp_path, monkeypatch):
+    from vantage.guests import record as recording
+    from vantage.guests import recorded
+
+    for module in (recording, recorded):
+        monkeypatch.setattr(module, "LONGEST", 200)
+
+    class Long(Counted):
+        async def ask(self, sample, style, turn):
+            return [Utterance("\u00e9" * (100 if sample.id == "b" else 20), self.name)]
+
+    file = tmp_path / "guests.jsonl"
+    done = record(Guests([Long()]), ROWS, STYLE, file)
+    assert done.refused == {("g", "long: a line of more than 200 bytes"): 1}
+    assert {row for row, *_ in lines(file)} == {"a", "c"}
+
+
+def test_a_row_that_comes_twice_is_asked_once(tmp_path):
+    guest = Counted()
+    done = record(Guests([guest]), [*ROWS, ROWS[0]], STYLE, tmp_path / "guests.jsonl")
+    assert len(guest.asked) == 3 and (done.written, done.there) == (3, 1)
+    assert len(lines(tmp_path / "guests.jsonl")) == 3
 
 
 def test_failures_are_counted_and_asked_for_again(tmp_path):
@@ -90,8 +159,17 @@ def test_failures_are_counted_and_asked_for_again(tmp_path):
 def test_a_spent_budget_ends_the_asking_of_that_guest_only(tmp_path):
     many = [sample(f"{i}", "rgb") for i in range(300)]
     poor = Counted(fails=lambda sample, turn: BudgetError("spent"))
-    done = record(Guests([poor, Counted("h")]), many, STYLE, tmp_path / "guests.jsonl")
+    told = []
+    done = record(
+        Guests([poor, Counted("h")]), many, STYLE, tmp_path / "guests.jsonl", progress=lambda *p: told.append(p)
+    )
     assert len(poor.asked) <= 64 and done.written == 300
+    # Who was not asked any more is missing too.
+    assert done.refused == {
+        ("g", "budget: spent"): len(poor.asked),
+        ("g", "budget: not asked any more"): 300 - len(poor.asked),
+    }
+    assert told[-1] == (600, 600)
 
 
 def test_a_cut_answer_is_kept_so_that_it_is_not_paid_for_again(tmp_path):

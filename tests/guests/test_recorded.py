@@ -117,10 +117,10 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path, monkeypatch):
 
     with pytest.raises(DataError, match="cannot be read"):
         list(read(tmp_path / "missing.jsonl"))
-    (tmp_path / "bytes.jsonl").write_bytes(b'{"id": "\xff"}\n')
-    with pytest.raises(DataError, match="not UTF-8"):
+    (tmp_path / "bytes.jsonl").write_bytes(b'\n{"id": "\xff"}\n')
+    with pytest.raises(DataError, match=r"bytes\.jsonl:2: not UTF-8"):
         list(read(tmp_path / "bytes.jsonl"))
     monkeypatch.setattr(recorded, "LONGEST", 100)
     (tmp_path / "long.jsonl").write_text("x" * 200)
-    with pytest.raises(DataError, match="at most 100 characters"):
+    with pytest.raises(DataError, match="at most 100 bytes"):
         list(read(tmp_path / "long.jsonl"))

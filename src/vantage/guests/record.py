@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import logging
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,22 +13,27 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from pydantic import ValidationError
+from pydantic_core import from_json
 
 from vantage.endpoints import loop
 from vantage.errors import DataError
-from vantage.guests.base import Guest, Refusal
-from vantage.guests.recorded import Line, read
+from vantage.guests.base import Guest, Refusal, Utterance
+from vantage.guests.recorded import LONGEST, Line, read
 from vantage.guests.table import Guests, judged
 from vantage.rewards import call_many
 from vantage.rewards.base import Completion
 from vantage.rewards.offline import Tally
 from vantage.samples import PromptStyle, Sample
 
+logger = logging.getLogger(__name__)
+
 _WIDTH = 64
 """Questions that a guest has under way; how many of them are sent at once, its own settings say."""
 _SCORED = 256
 """Answers scored together."""
+_BEGINNING = b'{"id":"'
+"""Of every line that is written here."""
+_UNASKED = "budget: not asked any more"
 
 
 @dataclass(slots=True)
@@ -35,7 +43,8 @@ class Recorded:
     Attributes:
         written: answers added to the file.
         there: answers that it held already.
-        refused: failures by guest and reason, which a later recording asks for again.
+        refused: answers that did not come, by guest and reason, which a later recording asks for again; those that
+            were not asked for once a budget was spent, too.
         cost: money, of guests with prices.
         cut: a line that an interrupted recording had left unfinished was taken out.
     """
@@ -70,82 +79,132 @@ def record(
         progress: told how many of how many questions are done, in a thread of the endpoints.
 
     Raises:
-        DataError: the file holds something else.
+        DataError: the file holds something else, which stays as it is, or another recording writes to it.
         OSError: it cannot be written.
     """
     file = Path(path)
-    done = Recorded(cut=_mended(file))
-    have = {(line.model, line.id, line.number) for line in read(file)} if file.exists() else set()
-    total, count = len(guests) * len(samples) * turns, 0
-
-    async def work(guest: Guest, todo: Iterator[tuple[int, int]], out: BinaryIO) -> None:
-        nonlocal count
-        for turn, index in todo:
-            sample = samples[index]
-            missing = [n for n in guest.numbers(turn) if (guest.name, sample.id, n) not in have]
-            done.there += guest.n - len(missing)
-            if missing and await _ask(guest, sample, style, turn, missing, out, done):
-                for _ in todo:  # the budget is spent, for whoever else asks this guest too
-                    pass
-            count += 1
-            if progress is not None:
-                progress(count, total)
-
-    async def everyone() -> None:
-        with file.open("ab") as out:
-            queues = [(guest, ((t, i) for t in range(turns) for i in range(len(samples)))) for guest in guests]
-            await asyncio.gather(*(work(guest, todo, out) for guest, todo in queues for _ in range(_WIDTH)))
-
-    loop.run_sync(everyone())
-    return done
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+b") as out:
+        _lock(out, file)
+        have, cut = _resumed(out, file)
+        recording = _Recording(out, have, Recorded(cut=cut))
+        loop.run_sync(recording.everyone(guests, samples, style, turns, progress))
+    return recording.done
 
 
-async def _ask(
-    guest: Guest, sample: Sample, style: PromptStyle, turn: int, missing: list[int], out: BinaryIO, done: Recorded
-) -> bool:
-    """Ask for the answers of a turn and write down those that are missing; whether the guest's budget is spent."""
+class _Recording:
+    """Answers on their way into a file.
+
+    Args:
+        out: the file, at its end.
+        have: model, id and number of the answers that it holds.
+        done: is told what becomes of the others.
+    """
+
+    def __init__(self, out: BinaryIO, have: set[tuple[str, str, int]], done: Recorded) -> None:
+        self._out, self._have, self.done = out, have, done
+
+    async def everyone(
+        self,
+        guests: Guests,
+        samples: Sequence[Sample],
+        style: PromptStyle,
+        turns: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Ask all guests side by side, each about several samples at once."""
+        total, count = len(guests) * len(samples) * turns, 0
+
+        async def work(guest: Guest, todo: Iterator[tuple[int, int]]) -> None:
+            nonlocal count
+            spent = False
+            for turn, index in todo:
+                missing = self._missing(guest, samples[index], turn)
+                self.done.there += guest.n - len(missing)
+                if spent:
+                    self.done.refused[guest.name, _UNASKED] += len(missing)
+                elif missing:
+                    # The budget is spent for whoever else asks this guest too, so that nothing is left to them.
+                    spent = await self._ask(guest, samples[index], style, turn, missing)
+                count += 1
+                if progress is not None:
+                    progress(count, total)
+
+        queues = [(guest, ((t, i) for t in range(turns) for i in range(len(samples)))) for guest in guests]
+        await asyncio.gather(*(work(guest, todo) for guest, todo in queues for _ in range(_WIDTH)))
+
+    def _missing(self, guest: Guest, sample: Sample, turn: int) -> list[int]:
+        """Numbers of a turn's answers that the file lacks; they are asked for once, though a row came twice."""
+        missing = [n for n in guest.numbers(turn) if (guest.name, sample.id, n) not in self._have]
+        self._have |= {(guest.name, sample.id, n) for n in missing}
+        return missing
+
+    async def _ask(self, guest: Guest, sample: Sample, style: PromptStyle, turn: int, missing: list[int]) -> bool:
+        """Ask for the answers of a turn and write down those that are missing; whether the guest's budget is spent."""
+        try:
+            came = list(await guest.ask(sample, style, turn))
+            if len(came) != guest.n:
+                raise DataError(f"it gave {len(came)} answers where {guest.n} were asked for")
+        except Exception as error:  # noqa: BLE001 - counted and shown; the others go on
+            came = [error] * guest.n
+        spent = False
+        for number, one in zip(guest.numbers(turn), map(judged, came), strict=True):
+            if isinstance(one, Utterance):
+                self.done.cost += one.cost or 0.0
+                one = self._written(sample, number, one) if number in missing else one
+            if isinstance(one, Refusal):
+                self.done.refused[guest.name, one.reason] += number in missing
+                spent = spent or one.kind == "budget"
+        return spent
+
+    def _written(self, sample: Sample, number: int, said: Utterance) -> Utterance | Refusal:
+        """Write an answer down, unless nothing could read it again."""
+        line = Line.of(sample, number, said).model_dump_json(exclude_none=True).encode("utf-8") + b"\n"
+        if len(line) > LONGEST:
+            return Refusal(f"long: a line of more than {LONGEST} bytes")
+        self._out.write(line)
+        self._out.flush()
+        self.done.written += 1
+        return said
+
+
+def _lock(out: BinaryIO, file: Path) -> None:
+    """Keep others from recording to a file while it is open: they would write the same numbers."""
     try:
-        came = list(await guest.ask(sample, style, turn))
-        if len(came) != guest.n:
-            raise DataError(f"it gave {len(came)} answers where {guest.n} were asked for")
-    except Exception as error:  # noqa: BLE001 - counted and shown; the others go on
-        came = [error] * guest.n
-    spent = False
-    for number, one in zip(guest.numbers(turn), map(judged, came), strict=True):
-        if isinstance(one, Refusal):
-            done.refused[guest.name, one.reason] += number in missing
-            spent = spent or one.kind == "budget"
-            continue
-        done.cost += one.cost or 0.0
-        if number in missing:
-            line = Line.of(sample, number, one).model_dump_json(exclude_none=True)
-            out.write(line.encode("utf-8") + b"\n")
-            out.flush()
-            done.written += 1
-    return spent
+        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataError(f"{file}: another recording writes to it; wait for its end, or choose another file") from None
+    except OSError as error:
+        logger.warning("%s: the file system has no locks (%s); let no other recording write to it", file, error)
 
 
-def _mended(file: Path) -> bool:
-    """Whether the last line was one that was never written to its end; it is taken out."""
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return False
-    content = file.read_bytes()
-    tail = content.rpartition(b"\n")[2]
-    if not tail.strip():
-        return False
-    whole = True
+def _resumed(out: BinaryIO, file: Path) -> tuple[set[tuple[str, str, int]], bool]:
+    """What a file holds, and whether its last line was one that was never written to its end; it is taken out then.
+
+    Raises:
+        DataError: it is no recording, and stays as it is.
+    """
+    size = out.seek(0, os.SEEK_END)
+    out.seek(max(0, size - LONGEST))
+    tail = out.read().rpartition(b"\n")[2]
+    torn = tail.startswith(b"{") and not _is_json(tail)
+    have = {(line.model, line.id, line.number or 0) for line in read(file, size - len(tail) if torn else None)}
+    if torn:
+        # Alone it says nothing of the file, but that an interrupted recording begins as ours do.
+        if not have and not (tail.startswith(_BEGINNING) or _BEGINNING.startswith(tail)):
+            raise DataError(f"{file}: no recording; what stands in it is left as it is")
+        out.truncate(size - len(tail))
+    elif tail.strip():
+        out.write(b"\n")  # written by an editor that ends no last line
+    return have, torn
+
+
+def _is_json(content: bytes) -> bool:
     try:
-        Line.model_validate_json(tail)
-    except ValidationError:
-        whole = False
-    with file.open("rb+") as out:
-        if whole:  # written by an editor that ends no last line
-            out.seek(0, 2)
-            out.write(b"\n")
-        else:
-            out.truncate(len(content) - len(tail))
-    return not whole
+        from_json(content)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(slots=True)

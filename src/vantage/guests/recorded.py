@@ -23,7 +23,7 @@ from vantage.guests.base import Guest, LogProbs, Utterance
 from vantage.samples import PromptStyle, Sample
 
 LONGEST = 16 * 2**20
-"""Characters of a line, at most."""
+"""Bytes of a line, at most, its end included."""
 
 
 class Line(BaseModel):
@@ -53,8 +53,12 @@ class Line(BaseModel):
         return Utterance(**{name: getattr(self, name) for name in Utterance.__slots__})
 
 
-def read(path: str | Path) -> Iterator[Line]:
+def read(path: str | Path, size: int | None = None) -> Iterator[Line]:
     """The answers of a file, in order, every one with a number.
+
+    Args:
+        path: the file.
+        size: reads so many bytes of it; all by default.
 
     Raises:
         DataError: no such file, a line that is none, or two answers of one number; names the line.
@@ -64,13 +68,13 @@ def read(path: str | Path) -> Iterator[Line]:
     seen: set[tuple[str, str, int]] = set()
     counts: Counter[tuple[str, str]] = Counter()
     try:
-        with file.open(encoding="utf-8") as lines:
-            for place, text in enumerate(iter(lambda: lines.readline(LONGEST + 1), ""), 1):
-                if not text.strip():
+        with file.open("rb") as lines:
+            for place, content in enumerate(iter(lambda: lines.readline(_left(size, lines.tell())), b""), 1):
+                if not content.strip():
                     continue
-                if len(text) > LONGEST:
-                    raise DataError(f"{file}:{place}: a line has at most {LONGEST} characters")
-                line = Line.model_validate_json(text)
+                if len(content) > LONGEST:
+                    raise DataError(f"{file}:{place}: a line has at most {LONGEST} bytes")
+                line = Line.model_validate_json(content.decode("utf-8"))
                 number = counts[line.model, line.id] if line.number is None else line.number
                 if (line.model, line.id, number) in seen:
                     raise DataError(f"{file}:{place}: a second answer number {number} of {line.model!r} to {line.id!r}")
@@ -81,9 +85,14 @@ def read(path: str | Path) -> Iterator[Line]:
         faults = (f"{'.'.join(map(str, e['loc'])) or 'the line'}: {e['msg']}" for e in error.errors()[:3])
         raise DataError(f"{file}:{place}: no recorded answer ({'; '.join(faults)})") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8, after line {place} ({error.reason})") from error
+        raise DataError(f"{file}:{place}: not UTF-8 ({error.reason})") from error
     except OSError as error:
         raise DataError(f"{file}: recorded answers cannot be read ({error.strerror})") from error
+
+
+def _left(size: int | None, at: int) -> int:
+    """How much of a line to read, so that one that is too long is noticed."""
+    return LONGEST + 1 if size is None else min(LONGEST + 1, size - at)
 
 
 class RecordedGuest(Guest):
