@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from vantage.errors import ConfigError
-from vantage.sharing.attention import ARGUMENT, Layout, install
+from vantage.sharing.attention import ARGUMENT, Layout, install, plain
 from vantage.sharing.families import Family, family_of
 from vantage.sharing.packing import Packed, pack
 
@@ -88,9 +88,8 @@ def inputs(packed: Packed, family: Family, path: str, model: PreTrainedModel) ->
     valid = packed.valid[:, :at]
     bias = None
     if not valid.all():
-        dtype = model.dtype
-        bias = torch.zeros(valid.shape, dtype=dtype, device=valid.device).masked_fill(~valid, float("-inf"))
-        bias = bias[:, None, None]
+        bias = torch.zeros(valid.shape, dtype=plain(model).dtype, device=valid.device)[:, None, None]
+        bias = bias.masked_fill(~valid[:, None, None], float("-inf"))
     # Of four dimensions, so that nobody makes a mask: ours does not look at it.
     nobody = torch.zeros(1, 1, 1, 1, dtype=torch.bool, device=valid.device)
     return {**common, "attention_mask": nobody, ARGUMENT: Layout(at, packed.group, bias)}

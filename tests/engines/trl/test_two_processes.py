@@ -100,3 +100,22 @@ def test_a_process_whose_reasoner_is_gone_stops_the_others_and_nothing_is_lost(t
     assert any(member["advantage"] for group in groups[2 * len(groups) // 4 :] for member in group["members"])
     assert [(g["step"], g["id"]) for g in again] == [(g["step"], g["id"]) for g in groups]
     assert torch.equal(weights(resumed), weights(whole))
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_processes_that_speak_for_unlike_times_and_see_unlike_many_pictures_take_one_step(tmp_path, tiny_folder):
+    """Rollouts behind shared prompts ask nothing of other processes, so none waits for a step that another skips."""
+    out = tmp_path / "uneven"
+    _, metrics, _ = launch(2, out, tiny_folder, "uneven")
+    assert len(metrics) == 2
+    turns = [
+        [json.loads(line) for line in (out / "checkpoints" / f"turns-{number}").read_text().splitlines()]
+        for number in range(2)
+    ]
+    assert len(turns[0]) == len(turns[1]) > 2, "the parity check and two steps"
+    assert all(short[0] == 1 and long[0] > 1 for short, long in zip(*turns, strict=True))
+    assert any(one[1] != two[1] for one, two in zip(*turns, strict=True))
+    assert all(together for side in turns for *_, together in side)
+    one, two = (torch.load(out / f"weights-{number}", weights_only=True) for number in range(2))
+    assert all(torch.equal(value, two[name]) for name, value in one.items())

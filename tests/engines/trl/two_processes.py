@@ -31,6 +31,19 @@ from vantage.worlds import gold
 G, P = 4, 4
 
 
+class Uneven(VantageTrainer):
+    """Speaks by itself; the first process's answers end with their first token, and what each did is written down."""
+
+    def _generate_single_turn(self, prompt_ids, images, fields, num_generations, **more):
+        if self.accelerator.is_main_process:
+            self.generation_config.eos_token_id = list(range(self.model.config.text_config.vocab_size))
+        found = super()._generate_single_turn(prompt_ids, images, fields, num_generations, **more)
+        line = [max(map(len, found[0])), sum(map(len, images)), self.speaking.together]
+        with Path(self.args.output_dir, f"turns-{self.accelerator.process_index}").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        return found
+
+
 class Scripted(VantageTrainer):
     def _generate_single_turn(self, prompt_ids, images, fields, num_generations, **_):
         return spoken(prompt_ids, self._tokenizer, images), None
@@ -55,6 +68,10 @@ def moody(sample):
     return gold(sample)
 
 
+def by_number(completions, **_):
+    return [float(number % 3) for number, _ in enumerate(completions)]
+
+
 def main(folder, out, method):
     torch.set_num_threads(1)
     reader = Reader(out)
@@ -76,6 +93,14 @@ def main(folder, out, method):
             s if i % 3 else Sample(s.id, s.question, {**s.sources, "again": s.sources["rgb"]}, s.truth, s.reward)
             for i, s in enumerate(samples)
         ]
+    if method == "uneven":
+        # One picture in some rows, three in others.
+        chosen = Mars(single_source="grpo")
+        samples = [
+            Sample(s.id, s.question, dict(list({**s.sources, "again": s.sources["rgb"]}.items())[: 1 + 2 * (i % 2)]),
+                   s.truth, s.reward)
+            for i, s in enumerate(samples)
+        ]  # fmt: skip
     args = GRPOConfig(
         output_dir=f"{out}/checkpoints", per_device_train_batch_size=P * G // processes, num_generations=G,
         max_completion_length=12, max_steps=2, learning_rate=1e-3, lr_scheduler_type="constant", report_to="none",
@@ -84,11 +109,15 @@ def main(folder, out, method):
     )  # fmt: skip
     if method == "captions":
         args.max_steps, args.save_strategy, args.save_steps = 4, "steps", 100
-    trainer = VantageTrainer if method == "real" else Scripted
+    trainer = {"real": VantageTrainer, "uneven": Uneven}.get(method, Scripted)
+    if method == "uneven":
+        Path(args.output_dir).mkdir(parents=True, exist_ok=True)
+        args.gradient_checkpointing = True
     t = trainer(
         folder, chosen, args, train_dataset=samples, rollout_log=f"{out}/rollouts.jsonl",
         reward=CaptionReward(FunctionEndpoint("reader", reader)) if method == "captions" else None,
         guests=guests,
+        reward_funcs=by_number if method == "uneven" else (),
         callbacks=[MetricsLog(f"{out}/metrics.jsonl")],
     )  # fmt: skip
     reader.trainer = t
@@ -103,6 +132,7 @@ def main(folder, out, method):
         Path(out, f"failed-{t.accelerator.process_index}.json").write_text(json.dumps(said))
         return
     t.save_model(f"{out}/model")
+    torch.save(t.model.state_dict(), f"{out}/weights-{t.accelerator.process_index}")
 
 
 if __name__ == "__main__":
