@@ -1,7 +1,8 @@
-"""With GRPO the engine takes the very step that the stock trainer takes when both are fed the same completions."""
+"""With GRPO, and DAPO that refills nothing, the engine takes the very step of the stock trainer fed alike."""
 
 import pytest
 import torch
+from peft import LoraConfig
 from trl import GRPOTrainer
 from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, unsplit_pixel_values_by_grid
 
@@ -10,7 +11,7 @@ from vantage import rewards
 from vantage.engines.trl import VantageTrainer
 from vantage.engines.trl.rollout import completion_text
 from vantage.engines.trl.shared import shuffled
-from vantage.methods import Grpo
+from vantage.methods import Dapo, Grpo
 from vantage.models import load_model, load_processor
 
 SETTINGS = {
@@ -20,7 +21,13 @@ SETTINGS = {
     "loss averaged over completions, with KL": {"loss_type": "grpo", "beta": 0.04},
     "dr grpo": {"loss_type": "dr_grpo", "scale_rewards": "none"},
     "batch std, checkpointed": {"scale_rewards": "batch", "gradient_checkpointing": True},
-}
+    "dapo, checkpointed again from within": {
+        "loss_type": "dapo", "epsilon_high": 0.28, "max_steps": 3, "gradient_checkpointing": True,
+        "gradient_checkpointing_kwargs": {"use_reentrant": True},
+    },
+    "an adapter": {"loss_type": "grpo", "max_steps": 3, "learning_rate": 1e-2},
+}  # fmt: skip
+ADAPTER = {"r": 4, "target_modules": ["q_proj", "v_proj", "fc1"], "init_lora_weights": False}
 
 
 def weights(trainer):
@@ -46,8 +53,9 @@ class ShufflesGroups(GRPOTrainer):
 
 
 @pytest.mark.parametrize("sharing", ["off", "fast", pytest.param("portable", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_grpo_takes_the_stock_trainers_step(settings, sharing, tiny_folder, night, config, scripted):
+@pytest.mark.parametrize("named", SETTINGS)
+def test_a_method_takes_the_stock_trainers_step(named, sharing, tiny_folder, night, config, scripted):
+    settings, lora = SETTINGS[named], LoraConfig(**ADAPTER) if named == "an adapter" else None
     samples = [night[i] for i in range(8)]
     stock_rows = Dataset.from_list(
         [
@@ -70,14 +78,21 @@ def test_grpo_takes_the_stock_trainers_step(settings, sharing, tiny_folder, nigh
 
     processor = load_processor(tiny_folder)
     stock = scripted(GRPOTrainer if sharing == "off" else ShufflesGroups)(
-        model(), reward, config(**settings), train_dataset=stock_rows, processing_class=processor
+        model(), reward, config(**settings), train_dataset=stock_rows, processing_class=processor, peft_config=lora
     )
+    first = weights(stock)
     stock.train()
     method = Grpo(scale=settings.get("scale_rewards", "group"))
+    if named.startswith("dapo"):
+        method = Dapo(max_generation_batches=1, overlong_buffer=None)
     ours = scripted(VantageTrainer)(
-        model(), method, config(**settings), train_dataset=samples, processing_class=processor, sharing=sharing
-    )
+        model(), method, config(**settings), train_dataset=samples, processing_class=processor, sharing=sharing,
+        peft_config=lora,
+    )  # fmt: skip
+    assert ours.shares == (sharing != "off")
     start = weights(ours)
+    if lora is not None:
+        assert all(torch.equal(start[name], value) for name, value in first.items())
     ours.train()
 
     expected, found = weights(stock), weights(ours)
