@@ -14,14 +14,15 @@ from vantage.samples import PromptStyle
 
 
 @pytest.fixture(scope="module")
-def qwen_folder(tmp_path_factory):
-    return build_tiny_qwen(tmp_path_factory.mktemp("qwen"))
+def folders(tmp_path_factory, tiny_folder):
+    made = {name: build_tiny_qwen(tmp_path_factory.mktemp(name), name) for name in ("qwen2_5_vl", "qwen3_vl")}
+    return {**made, "tiny": tiny_folder}
 
 
 @pytest.fixture
-def made(tiny_folder, qwen_folder, night, config):
+def made(folders, night, config):
     def make(sharing="auto", method=None, family="tiny", samples=None, **settings):
-        folder = tiny_folder if family == "tiny" else qwen_folder
+        folder = folders[family]
         torch.manual_seed(0)
         return VantageTrainer(
             load_model(folder, dtype="float32"),
@@ -42,7 +43,7 @@ def larger(sample, scale):
     return PromptStyle().messages(sample, pictures=pictures)
 
 
-@pytest.mark.parametrize("family", ["tiny", "qwen2_5_vl"])
+@pytest.mark.parametrize("family", ["tiny", "qwen2_5_vl", "qwen3_vl"])
 def test_greedy_answers_are_those_of_the_stock_rollout(family, made, night):
     prompts = [larger(night[i], scale) for i, scale in enumerate((2, 3, 5))]
     asks = [Ask(prompts[0], 3, greedy=True), Ask(prompts[1], 3, greedy=True), Ask(prompts[2], 1, greedy=True)]
