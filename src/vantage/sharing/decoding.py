@@ -22,6 +22,7 @@ from vantage.errors import ConfigError, DataError
 from vantage.sharing.attention import ARGUMENT, install, plain
 from vantage.sharing.families import family_of
 from vantage.sharing.packing import PER_TOKEN, prompt_positions
+from vantage.sharing.pictures import encoded_once
 from vantage.sharing.prefix import Prefix
 
 
@@ -85,8 +86,9 @@ def generate(
 ) -> Rollouts:
     """Let each of B prompts be completed so many times.
 
-    Prompts are prefilled once. A row that has ended leaves the batch. Prompts of one number of rows should stand side
-    by side. Where a family has no fast path, a prompt's keys and values are copied for each of its rows.
+    Prompts are prefilled once, and a picture that stands in several of them is encoded once. A row that has ended
+    leaves the batch. Prompts of one number of rows should stand side by side. Where a family has no fast path, a
+    prompt's keys and values are copied for each of its rows.
 
     Args:
         model: of a known family, in evaluation mode if dropout is not wanted.
@@ -132,7 +134,8 @@ class _Growing:
         counts = torch.tensor(groups, device=device)
         self.shared = family_of(model).causal
         install(model)
-        out = model(**prompts, position_ids=positions, use_cache=True, logits_to_keep=1)
+        with encoded_once(model):
+            out = model(**prompts, position_ids=positions, use_cache=True, logits_to_keep=1)
         self.logits: Float[Tensor, "R V"] = out.logits[:, -1].repeat_interleave(counts, 0)
         self.rows = torch.arange(len(self.logits), device=device)
         self.following = following.repeat_interleave(counts)
