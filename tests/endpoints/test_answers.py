@@ -33,6 +33,11 @@ def test_what_is_long_says_how_long_it_was():
     assert clean("word " * 2000, None) == ("word " * 48) + "... (10000 characters)"
 
 
+def test_what_is_shown_commands_no_terminal():
+    assert clean("a \x1b[2J\x1b]0;title\x07b", None) == r"a \x1b[2J\x1b]0;title\x07b"
+    assert clean("\x1b" * 300, None) == r"\x1b" * 240 + "... (300 characters)"
+
+
 REPLIES = [
     "",
     "abc",

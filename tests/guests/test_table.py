@@ -181,6 +181,12 @@ def test_a_long_error_is_shortened():
     assert len(said.reason) < 300
 
 
+def test_a_reason_commands_no_terminal(caplog):
+    (said,) = asked([fails(EndpointError("gone \x1b[2J\x1b]0;title\x07 now"))])[0]
+    assert said.reason == r"failed: gone \x1b[2J\x1b]0;title\x07 now"
+    assert "\x1b" not in caplog.text and "gone" in caplog.text
+
+
 def test_each_kind_of_failure_is_told_once_a_guest(caplog):
     table = Guests([fails(EndpointError("down"), "one"), fails(EndpointError("down"), "two")], 5)
     with caplog.at_level(logging.WARNING):

@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 from vantage.endpoints.messages import sound
 from vantage.endpoints.replies import Refusal, Reply
 from vantage.errors import EndpointError
+from vantage.printing import printable
 
 _SHOWN = 240
 _SECRET = 16
@@ -20,14 +21,14 @@ _KEY = re.compile(r"\b(?:(?:sk|pk|rk|hf|gsk|xai|key)[-_][\w*.\-]{6,}|AIza[\w\-]{
 
 
 def clean(text: str, key: str | None) -> str:
-    """A text that came from a server on one line, without the key or what looks like one, and then shortened."""
+    """A text that came from a server on one line, without the key or what looks like one, shortened and printable."""
     if key:
         for form in (key, json.dumps(key)[1:-1]):
             text = text.replace(form, "***")
     came, text = len(text), " ".join(text.split())
     # What is shown begins so far before this cut that a key which it halves is not shown.
     text = sound(_KEY.sub("***", text[: 20 * _SHOWN]))
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + f"... ({came} characters)"
+    return printable(text) if len(text) <= _SHOWN else printable(text[:_SHOWN]) + f"... ({came} characters)"
 
 
 def plain(reply: Reply, key: str | None) -> Reply:

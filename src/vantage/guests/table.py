@@ -13,6 +13,7 @@ from vantage.endpoints import loop
 from vantage.errors import BudgetError, ConfigError, VantageError
 from vantage.groups import Origin, guest
 from vantage.guests.base import Guest, Refusal, Utterance
+from vantage.printing import printable
 from vantage.samples import PromptStyle, Sample
 
 logger = logging.getLogger(__name__)
@@ -193,5 +194,5 @@ def _whole(said: Utterance | Refusal) -> Utterance | Refusal:
 
 
 def _short(error: Exception) -> str:
-    text = " ".join(str(error)[: 2 * _TOLD].split())
+    text = printable(" ".join(str(error)[: 2 * _TOLD].split()))
     return text if len(text) <= _TOLD else text[:_TOLD] + "..."
