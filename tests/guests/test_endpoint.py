@@ -10,8 +10,8 @@ from PIL import Image
 
 from endpoints.server import Server
 from scripted import sample
-from vantage.endpoints import EndpointSettings
-from vantage.errors import EndpointError
+from vantage.endpoints import EndpointSettings, FunctionEndpoint
+from vantage.errors import ConfigError, EndpointError
 from vantage.guests import Guests, GuestSettings, Utterance
 from vantage.guests.endpoint import EndpointGuest
 from vantage.samples import PromptStyle
@@ -48,6 +48,20 @@ def test_every_answer_of_a_run_is_drawn_anew_and_a_turn_repeats():
             answers(one, turn=turn)
     seeds = [request["seed"] for request in server.requests]
     assert len(set(seeds[:4])) == 4 and sorted(seeds[4:]) == sorted(seeds[:2])
+
+
+@pytest.mark.parametrize(
+    ("told", "sent"),
+    [({}, True), ({"seed": None}, False), ({"seed": 3}, True)],
+    ids=["the guests'", "none", "its own"],
+)
+def test_a_server_that_refuses_seeds_is_sent_none(told, sent):
+    """As Gemini's, which answers a field that it does not know with 400."""
+    with Server(lambda n, body: ("status", 400) if "seed" in body else "answer") as server:
+        settings = GuestSettings.model_validate({"endpoint": {"url": server.url, "model": "echo", **FAST, **told}})
+        with closing(settings.open(seed=5)) as one:
+            assert [isinstance(said, Utterance) for said in answers(one)[0]] == [not sent]
+    assert [("seed" in body) for body in server.requests] == [sent]
 
 
 def test_what_is_in_the_cache_costs_nothing(tmp_path):
@@ -166,3 +180,18 @@ def test_a_recipe_says_how_it_is_sampled():
         told = one.endpoint.settings
     assert (told.temperature, told.top_p, told.max_tokens, told.seed) == (0.7, 1.0, 512, 5)
     assert (one.name, one.n) == ("m", 2)
+
+
+@pytest.mark.parametrize("bent", [{"temperature": 0.5}, {"top_p": 0.9}, {"extra": {"min_p": 0.1}}])
+def test_logprobs_of_another_distribution_are_refused(bent):
+    settings = {"url": "http://127.0.0.1:9/v1", "model": "echo", "temperature": 1.0}
+    with pytest.raises(ConfigError, match="draws from another distribution"):
+        EndpointGuest(EndpointSettings(**{**settings, **bent}), "echo", logprobs=True)
+    extra = {**bent.get("extra", {}), "logprobs": True}
+    with pytest.raises(ConfigError, match="draws from another distribution"):
+        EndpointGuest(EndpointSettings(**{**settings, **bent, "extra": extra}), "echo")
+
+
+def test_an_endpoint_that_asks_for_no_logprobs_is_not_taken_for_one_that_does():
+    with pytest.raises(ConfigError, match="asks for no log-probabilities"):
+        EndpointGuest(FunctionEndpoint("f", lambda messages: "yes"), "f", logprobs=True)

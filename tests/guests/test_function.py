@@ -1,7 +1,10 @@
 """Functions as guests."""
 
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from vantage.guests import Guests, Utterance
 from vantage.guests.function import FunctionGuest
 from vantage.samples import PromptStyle
 
+TESTS = Path(__file__).parents[1]
 ROWS = [sample("a", "rgb"), sample("b", "rgb")]
 
 
@@ -44,6 +48,53 @@ def test_an_error_is_the_guests_own():
         return {"b": "there"}[row.id]
 
     assert texts(answers(f)) == [["failed"], ["there"]]
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), StopIteration()])
+def test_what_would_end_a_program_ends_one_call(error):
+    """It would end the loop on which every guest is waited for."""
+
+    def f(row):
+        if row.id == "a":
+            raise error
+        return "there"
+
+    assert texts(answers(f)) == [["failed"], ["there"]]
+    assert texts(answers(lambda row: "later")) == [["later"], ["later"]]
+
+
+def test_one_that_never_returns_does_not_keep_the_process_alive():
+    code = """
+import time
+from scripted import sample
+from vantage.guests import Guests
+from vantage.guests.function import FunctionGuest
+from vantage.samples import PromptStyle
+guests = Guests([FunctionGuest("f", lambda row: time.sleep(600))], 0.1)
+print(guests.start([sample("a", "rgb")], PromptStyle(), [0]).collect(), flush=True)
+guests.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=TESTS, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "late" in done.stdout
+
+
+def test_a_closed_one_calls_nothing_more():
+    called, gate = [], threading.Event()
+
+    def f(row):
+        called.append(row.id)
+        return gate.wait(20) and row.id
+
+    one = FunctionGuest("f", f)
+    under_way = Guests([one], 0.3).start(ROWS, PromptStyle(), [0, 0])
+    while not called:
+        time.sleep(0.01)
+    one.close()
+    gate.set()
+    assert texts(under_way.collect())[0] == ["a"] and called == ["a"]
+    assert texts(Guests([one]).start(ROWS, PromptStyle(), [0, 0]).collect()) == [["failed"], ["failed"]]
 
 
 def test_it_is_called_for_one_sample_after_the_other_beside_the_caller():

@@ -91,6 +91,13 @@ def test_logprobs_are_those_of_the_model():
     assert given == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("settings", [{"temperature": 0.3}, {"temperature": 0.0}, {"top_p": 0.9}])
+def test_logprobs_of_another_distribution_are_refused(settings):
+    with pytest.raises(ConfigError, match="draws from another distribution"):
+        guest(logprobs=True, **settings)
+    assert guest(**settings).gives_logprobs is False
+
+
 def test_an_answer_that_reaches_the_limit_is_cut():
     assert texts(answers(guest(max_tokens=2))) == [["cut"]] * len(SCENES)
 

@@ -40,6 +40,10 @@ def test_a_recipe_opens_its_guests():
         {"model": "tiny", "temperature": 0.5, "logprobs": False},
         {"endpoint": f"{SERVER}#m", "temperature": 0.5},
         {"endpoint": {"url": SERVER, "model": "m", "budget": {"calls": 3}}, "n": 3},
+        {
+            "endpoint": {"url": SERVER, "model": "m", "temperature": 0.7, "seed": None, "cache": None},
+            "temperature": 0.7,
+        },
         {"recorded": "guests.jsonl", "name": "m"},
         {"python": "mine.py:f"},
     ],
@@ -49,6 +53,15 @@ def test_what_a_run_writes_down_reads_back_as_itself(guest):
     again = recipes.parse(yaml12.read(recipes.dump(parsed)))
     assert again.guests == parsed.guests
     assert recipes.differences(parsed, again) == []
+
+
+@pytest.mark.parametrize(("told", "seed"), [({}, 4), ({"seed": None}, None), ({"seed": 9}, 9)])
+def test_a_seed_that_was_left_open_and_one_that_is_none_stay_apart(told, seed):
+    parsed = recipe({"from": [{"endpoint": {"url": SERVER, "model": "m", **told}}], "seed": 4})
+    again = recipes.parse(yaml12.read(recipes.dump(parsed)))
+    for one in (parsed, again):
+        with closing(one.guests.open()[0]) as guest:
+            assert guest.endpoint.settings.seed == seed
 
 
 @pytest.mark.parametrize(("named", "sent"), [({}, False), ({"key_env": "MY_KEY"}, True)])
@@ -85,6 +98,9 @@ def test_no_guests_is_none():
         ({"from": [{"model": "tiny", "logprobs": True, "temperature": 0.5}]}, "with temperature 0.5"),
         ({"from": [{"endpoint": {"url": SERVER, "extra": {"top_k": 5}}, "logprobs": True}]}, "with top_k it"),
         ({"from": [{"endpoint": {"url": SERVER, "temperature": 0.5}}]}, "temperature stands beside endpoint"),
+        ({"from": [{"endpoint": {"url": SERVER, "temperature": 0.0}}]}, "endpoint.temperature is 0, .*guest 1;"),
+        ({"from": [{"endpoint": {"url": SERVER, "max_tokens": 2048}}]}, "endpoint.max_tokens is 2048, .*guest 512;"),
+        ({"from": [{"endpoint": {"url": SERVER, "extra": {"logprobs": True}}, "top_p": 0.5}]}, "with top_p 0.5"),
         ({"from": [{"endpoint": "Qwen/Qwen2-VL-2B"}]}, "write model: Qwen/Qwen2-VL-2B"),
         ({"from": [{"endpoint": "http://user:password@host/v1"}]}, "must not hold a user or a password"),
         ({"from": [{"oracle": 0.5}, {"oracle": 0.8}]}, "two guests are called 'oracle'"),

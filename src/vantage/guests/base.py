@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from vantage.errors import ConfigError
@@ -62,12 +62,14 @@ class Guest(ABC):
 
     Attributes:
         needs_group: whether it could answer only once the policy has; nothing asks such a guest yet.
+        gives_logprobs: whether its answers may carry log-probabilities.
 
     Raises:
         ConfigError: no name, or fewer than one answer.
     """
 
     needs_group: bool = False
+    gives_logprobs: bool = True
 
     def __init__(self, name: str, n: int = 1) -> None:
         if not name.strip():
@@ -83,8 +85,8 @@ class Guest(ABC):
         Args:
             sample: the question and its pictures.
             style: how the policy is asked.
-            turn: how often the question was asked before in this run. The same turn gives the same answers, as far as
-                the guest can.
+            turn: which of a guest's answers are wanted; in training, how often the data was gone through before. The
+                same turn gives the same answers, as far as the guest can.
 
         Returns:
             ``n`` entries; a failure is a value in its place.
@@ -106,6 +108,30 @@ class Guest(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, n={self.n})"
+
+
+_BENT = {"top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias"}
+"""Fields of a request that change what is drawn from."""
+
+
+def draws_as_it_tells(temperature: float, top_p: float, extra: Collection[str] = ()) -> None:
+    """Refuse log-probabilities of another distribution than the one that is drawn from.
+
+    Args:
+        temperature: of what is drawn.
+        top_p: likewise.
+        extra: names of further fields of a request.
+
+    Raises:
+        ConfigError: names what bends the distribution.
+    """
+    named = {"temperature": temperature, "top_p": top_p}
+    bent = [f"{key} {value:g}" for key, value in named.items() if value != 1] + sorted(_BENT & set(extra))
+    if bent:
+        raise ConfigError(
+            f"logprobs are those of the model itself, at temperature 1 and top_p 1; with {', '.join(bent)} it "
+            "draws from another distribution"
+        )
 
 
 def as_values(found: Iterable[Utterance | BaseException]) -> list[Utterance | Exception]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from vantage.endpoints import Endpoint, EndpointSettings, Reply, open_endpoint
-from vantage.guests.base import Guest, Utterance, as_values
+from vantage.errors import ConfigError
+from vantage.guests.base import Guest, Utterance, as_values, draws_as_it_tells
 from vantage.samples import PromptStyle, Sample
 
 
@@ -22,6 +23,10 @@ class EndpointGuest(Guest):
         name: see ``Guest``.
         n: see ``Guest``.
         logprobs: ask for log-probabilities of the answers' tokens.
+
+    Raises:
+        ConfigError: log-probabilities of another distribution than the one that is drawn from, or of an ``Endpoint``
+            that was not told to ask for them.
     """
 
     def __init__(self, endpoint: Endpoint | EndpointSettings, name: str, n: int = 1, *, logprobs: bool = False) -> None:
@@ -30,6 +35,14 @@ class EndpointGuest(Guest):
             extra = {**endpoint.extra, "logprobs": True}
             endpoint = EndpointSettings.checked({**endpoint.model_dump(exclude_unset=True), "extra": extra})
         self.endpoint = open_endpoint(endpoint)
+        told = self.endpoint.settings
+        self.gives_logprobs = bool(told.extra.get("logprobs"))
+        if logprobs and not self.gives_logprobs:
+            raise ConfigError(
+                f"guest {name!r}: its endpoint asks for no log-probabilities; set extra: {{logprobs: true}}"
+            )
+        if self.gives_logprobs:
+            draws_as_it_tells(told.temperature, told.top_p, told.extra)
 
     async def ask(self, sample: Sample, style: PromptStyle, turn: int) -> Sequence[Utterance | Exception]:
         """See ``Guest.ask``."""

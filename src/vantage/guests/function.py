@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import SimpleQueue
 
 from vantage.errors import EndpointError
 from vantage.guests.base import Guest, Utterance
@@ -20,19 +22,31 @@ class FunctionGuest(Guest):
     Args:
         name: see ``Guest``.
         function: called in a thread of its own, for one sample after the other; one that never returns leaves every
-            later place empty.
+            later place empty, and is left behind when the process ends.
         n: see ``Guest``.
     """
+
+    gives_logprobs = False
 
     def __init__(self, name: str, function: Answer, n: int = 1) -> None:
         super().__init__(name, n)
         self.function = function
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vantage-guest")
+        self._calls: SimpleQueue[tuple[Sample, Future[object]] | None] = SimpleQueue()
+        self._closed = False
+        self._thread: threading.Thread | None = None
 
     async def ask(self, sample: Sample, style: PromptStyle, turn: int) -> Sequence[Utterance | Exception]:
         """See ``Guest.ask``; the function hears of the sample only."""
+        if self._closed:
+            raise EndpointError(f"{self.name}: closed")
+        if self._thread is None:
+            # No executor: the end of the process would wait for its threads.
+            self._thread = threading.Thread(target=self._work, name="vantage-guest", daemon=True)
+            self._thread.start()
         start = time.perf_counter()
-        came = await asyncio.get_running_loop().run_in_executor(self._thread, self.function, sample)
+        said: Future[object] = Future()
+        self._calls.put((sample, said))
+        came = await asyncio.wrap_future(said)
         texts = [came] if isinstance(came, str) else came
         if not isinstance(texts, (list, tuple)):
             raise EndpointError(f"{self.name}: a function gives a text or a list of texts, not {type(came).__name__}")
@@ -41,4 +55,20 @@ class FunctionGuest(Guest):
 
     def close(self) -> None:
         """Start nothing more; what is being called ends by itself."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._closed = True
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        """Call the function for one sample after the other, in the guest's thread."""
+        while (call := self._calls.get()) is not None:
+            sample, said = call
+            if self._closed:
+                said.cancel()
+            if not said.set_running_or_notify_cancel():
+                continue
+            try:
+                said.set_result(self.function(sample))
+            except BaseException as error:  # noqa: BLE001 - told to whoever waits
+                # What ends a program, or a generator, would end the loop on which all guests are waited for.
+                own = isinstance(error, Exception) and not isinstance(error, StopIteration)
+                said.set_exception(error if own else EndpointError(f"{self.name}: it raised {type(error).__name__}"))

@@ -17,7 +17,7 @@ from transformers import LogitsProcessorList, StoppingCriteriaList
 from vantage import tiny
 from vantage.endpoints.decoding import SeededSampling
 from vantage.generation import Messages, generate, greedy
-from vantage.guests.base import Guest, LogProbs, Utterance, as_values
+from vantage.guests.base import Guest, LogProbs, Utterance, as_values, draws_as_it_tells
 from vantage.models import device as first_device
 from vantage.models import load_model, load_processor
 from vantage.samples import PromptStyle, Sample
@@ -61,7 +61,8 @@ class LocalGuest(Guest):
         trust_remote_code: run code that comes with the model.
 
     Raises:
-        ConfigError: a model that does not load, or whose tokenizer cannot pad.
+        ConfigError: a model that does not load, or whose tokenizer cannot pad; log-probabilities of another
+            distribution than the one that is drawn from.
     """
 
     def __init__(
@@ -82,12 +83,15 @@ class LocalGuest(Guest):
         trust_remote_code: bool = False,
     ) -> None:
         super().__init__(name, n)
+        self.gives_logprobs = logprobs
+        if logprobs:
+            draws_as_it_tells(temperature, top_p)
         path = tiny.path(model) if model in tiny.MODELS else model
         self.processor = load_processor(path, trust_remote_code=trust_remote_code, **(processor or {}))
         loaded = load_model(path, dtype=dtype, trust_remote_code=trust_remote_code)
         self.model = loaded.to(device or first_device())
         self.seed, self.temperature, self.top_p = seed, temperature, top_p
-        self.logprobs, self.batch_size = logprobs, batch_size
+        self.batch_size = batch_size
         self._settings = greedy(self.model, self.processor, max_tokens)
         self._waiting: list[_Row] = []
         self._closed = False
@@ -159,7 +163,9 @@ class LocalGuest(Guest):
                 stopping_criteria=StoppingCriteriaList([stop]),
             )
         seconds = time.perf_counter() - start
-        known = [None] * len(said) if draws is None or not self.logprobs else draws.logprobs(self.processor.tokenizer)
+        known = (
+            [None] * len(said) if draws is None or not self.gives_logprobs else draws.logprobs(self.processor.tokenizer)
+        )
         return [
             Utterance(
                 one.text,

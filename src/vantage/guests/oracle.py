@@ -32,6 +32,8 @@ class OracleGuest(Guest):
         ConfigError: a probability that is none.
     """
 
+    gives_logprobs = False
+
     def __init__(self, p: float, name: str = "oracle", n: int = 1, seed: int = 0) -> None:
         super().__init__(name, n)
         if not 0 <= p <= 1:

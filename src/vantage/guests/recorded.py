@@ -123,6 +123,7 @@ class RecordedGuest(Guest):
             raise ConfigError(f"{path} holds {models}, and none of {own!r}")
         super().__init__(own, n)
         self.path = Path(path)
+        self.gives_logprobs = any(line.logprobs for lines in found[own].values() for line in lines)
         # By number: workers that recorded side by side wrote in the order in which they were done.
         self._lines = {key: sorted(lines, key=lambda line: line.number or 0) for key, lines in found[own].items()}
 

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    field_serializer,
     field_validator,
     model_serializer,
     model_validator,
@@ -21,7 +22,7 @@ from pydantic import (
 from vantage import plugins
 from vantage.endpoints import EndpointSettings
 from vantage.errors import ConfigError
-from vantage.guests.base import Guest
+from vantage.guests.base import Guest, draws_as_it_tells
 from vantage.guests.table import Guests
 
 WAYS = ("endpoint", "model", "recorded", "oracle", "python")
@@ -95,19 +96,26 @@ class GuestSettings(_Section):
         return self
 
     def _sampled(self) -> None:
-        for key in _SAMPLING if self.endpoint is not None else ():
-            value, standard = getattr(self.endpoint, key), EndpointSettings.model_fields[key].default
-            if value not in (standard, getattr(self, key)):
-                raise ValueError(f"endpoint.{key} is {value:g}; of a guest, {key} stands beside endpoint, not in it")
+        told = set() if self.endpoint is None else self.endpoint.model_fields_set
+        for key in (key for key in _SAMPLING if key in told):
+            value = getattr(self.endpoint, key)
+            if value != getattr(self, key):
+                raise ValueError(
+                    f"endpoint.{key} is {value:g}, and {key} of the guest {getattr(self, key):g}; of a guest, {key} "
+                    "stands beside endpoint, not in it"
+                )
         if self.n > 1 and self.temperature == 0:
             raise ValueError(f"n is {self.n}, but at temperature 0 all answers to a question are the same")
-        bent = [f"{key} {getattr(self, key):g}" for key in _SAMPLING[:2] if getattr(self, key) != 1]
-        bent += [] if self.endpoint is None else sorted(_BENT & set(self.endpoint.extra))
-        if self.logprobs and bent:
-            raise ValueError(
-                f"logprobs are those of the model itself, at temperature 1 and top_p 1; with {', '.join(bent)} it "
-                "draws from another distribution"
-            )
+        extra = {} if self.endpoint is None else self.endpoint.extra
+        if self.logprobs or extra.get("logprobs"):
+            draws_as_it_tells(self.temperature, self.top_p, extra)
+
+    @field_serializer("endpoint", mode="wrap")
+    def _as_told(self, value: EndpointSettings | None, plain: SerializerFunctionWrapHandler) -> Any:
+        # What was left open is not what was set to the default: null is no seed, and no cache.
+        if value is None:
+            return None
+        return {key: told for key, told in plain(value).items() if key in value.model_fields_set or key not in _OPEN}
 
     @property
     def called(self) -> str:
@@ -138,7 +146,7 @@ class GuestSettings(_Section):
 
             endpoint = self.endpoint if replies is None else self.endpoint.keeping(replies)
             told = {**endpoint.model_dump(exclude_unset=True), **self._given(*_SAMPLING)}
-            told["seed"] = seed if self.endpoint.seed is None else self.endpoint.seed
+            told.setdefault("seed", seed)  # null, where that was set: some servers refuse a request with a seed
             return EndpointGuest(EndpointSettings.checked(told), self.called, self.n, logprobs=self.logprobs)
         if self.model is not None:
             from vantage.guests.local import LocalGuest
@@ -161,8 +169,8 @@ class GuestSettings(_Section):
 
 
 _SAMPLING = ("temperature", "top_p", "max_tokens")
-_BENT = {"top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias"}
-"""Fields of a request that change what is drawn from."""
+_OPEN = {*_SAMPLING, "seed", "cache"}
+"""Settings of an endpoint that are decided elsewhere where they are left open."""
 _ASKED = {*_SAMPLING, "logprobs"}
 _TAKES = {
     "endpoint": _ASKED,
