@@ -7,7 +7,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from vantage import datasets, recipes
+from vantage import datasets, recipes, yaml12
 from vantage.engines.trl.config import grpo_config
 from vantage.engines.trl.settings import reconcile
 from vantage.errors import ConfigError
@@ -396,3 +396,11 @@ def test_the_data_of_a_recipe_that_a_run_wrote_down_load_again(spec, tmp_path):
     again = recipes.load(written)
     assert recipes.differences(recipe, again) == []
     assert [s.id for s in datasets.load(again.data.train)] == [s.id for s in datasets.load(recipe.data.train)]
+
+
+def test_off_is_a_word_and_yes_is_still_a_yes(small):
+    """YAML 1.1 takes off for false, which is no way to share prompts."""
+    recipe = small("data.decode=on", more="sharing: off\ntrainer: {bf16: no, log_completions: yes}")
+    assert small("sharing=off").sharing == recipe.sharing == "off" and recipe.data.decode is True
+    assert (recipe.trainer["bf16"], recipe.trainer["log_completions"]) == (False, True)
+    assert recipes.parse(yaml12.read(yaml12.write(recipe.model_dump(mode="json")))) == recipe

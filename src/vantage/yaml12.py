@@ -1,4 +1,4 @@
-"""YAML as people write settings: 1e-6 is a number, as in YAML 1.2, and a key that is given twice is an error."""
+"""YAML as people write settings: as in YAML 1.2, 1e-6 is a number and off a word; a key given twice is an error."""
 
 from __future__ import annotations
 
@@ -41,3 +41,9 @@ for _yaml in (_Loader, _Dumper):  # beside YAML 1.1's floats, which need a dot a
     _yaml.add_implicit_resolver(
         "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
     )
+
+# Beside true and false YAML 1.1 takes yes, no, on and off for truth values, whatever they are meant to say.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in known if first not in "yYnNoO" or tag != "tag:yaml.org,2002:bool"]
+    for first, known in _Loader.yaml_implicit_resolvers.items()
+}
