@@ -55,17 +55,22 @@ def draw(report: Mapping[str, Any], path: Path) -> Path:
     threads = first["machine"]["threads"]
     cores = "one processor core" if threads == 1 else f"{threads} processor cores"
     where = cores if first["device"] == "cpu" else first["machine"]["device"]
-    figure = sheet(2, 2, f"What the update of one group costs: {first['parameters'] / 1e6:,.0f} M weights, {where}")
+    about = f"{first['parameters'] / 1e6:,.0f} M weights, completions of {first['completion']:,} tokens, {where}"
+    figure = sheet(2, 2, "What the update of one group costs")
+    figure.supxlabel(about, x=0.013, ha="left", fontsize=8.5, color=GREY)
     fixed = {
         "group": ("completions of the prompt, G", f"at prompts of P = {first['prompt']:,} tokens"),
         "prompt": ("tokens of the prompt, P", f"at groups of G = {last['group']}"),
     }
     kinds = {"seconds": "Time", "peak_bytes": "Peak memory"}
-    units = {"seconds": "seconds forwards and backwards", "peak_bytes": "GiB on top of the weights"}
+    units = {
+        "seconds": f"seconds, median and range of {first['rounds']} rounds",
+        "peak_bytes": "GiB on top of the weights",
+    }
     for row, kind in enumerate(kinds):
         for column, (name, (across, at)) in enumerate(fixed.items()):
             axes = figure.add_subplot(2, 2, 2 * row + column + 1)
-            dress(axes, f"{kinds[kind]}, by {'group' if name == 'group' else 'prompt'}", f"{units[kind]}, {at}")
+            dress(axes, f"{kinds[kind]}, by {'group' if name == 'group' else 'prompt'}", f"{units[kind]}; {at}")
             _lines(axes, report[name], name, kind)
             axes.set_xlabel(across, fontsize=8.5, color=GREY, loc="right", labelpad=1)
             explain(axes)
@@ -76,6 +81,8 @@ def _lines(axes: Axes, reports: Sequence[Mapping[str, Any]], across: str, kind: 
     ends: dict[str, tuple[float, float]] = {}
     for side in reports[0][kind]:
         known = [(one[across], one[kind][side]) for one in reports if one[kind].get(side)]
+        if not known:  # memory was never enough
+            continue
         label, colour, marker = _LOOKS[side]
         places = [place for place, _ in known]
         if kind == "seconds":
@@ -86,13 +93,14 @@ def _lines(axes: Axes, reports: Sequence[Mapping[str, Any]], across: str, kind: 
             values = [value / _GIB for _, value in known]
         axes.plot(places, values, color=colour, label=label, linewidth=LINE, marker=marker, markersize=4, zorder=3)
         ends[side] = (places[-1], values[-1])
-    (place, above), (end, below) = ends[STOCK], list(ends.values())[-1]
-    if place == end:
-        about = f"{above / below:.1f} times less"
-        axes.annotate(about, (end, below), (0, 7), textcoords="offset points", ha="right", fontsize=8.5, color=BLUE)
+    (place, above), (end, below) = ends.get(STOCK, (None, 0.0)), list(ends.values())[-1]
+    if place == end and len(ends) > 1:
+        told = f"{above / below:.1f} times less"
+        axes.annotate(told, (end, below), (0, 7), textcoords="offset points", ha="right", fontsize=8.5, color=BLUE)
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
-    axes.set_xticks(sorted({one[across] for one in reports}))
+    ticks = sorted({one[across] for one in reports})
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
 
 
 def numbers(text: str) -> list[int]:
