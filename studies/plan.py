@@ -102,14 +102,23 @@ class Plan(_Section):
             ConfigError: a setting that is unknown or wrong.
         """
         arm = self.arms[self.reference if task.seed is None else task.arm]
-        settings: dict[str, Any] = {**self.every, **self.suites[task.suite], **arm.set, "seed": task.seed or 0}
+        settings = self._settings(task)
         if recipes.load(arm.recipe).guests is not None:
             settings["guests.seed"] = settings["seed"]
         return recipes.load(arm.recipe, [f"{key}={json.dumps(value)}" for key, value in settings.items()])
 
+    def _settings(self, task: Task) -> dict[str, Any]:
+        """What the plan sets over the arm's recipe."""
+        arm = self.arms[self.reference if task.seed is None else task.arm]
+        return {**self.every, **self.suites[task.suite], **arm.set, "seed": task.seed or 0}
+
     def digest(self, task: Task) -> str:
-        """Of all that a run depends on, so that results of another plan are told from those of this one."""
-        told = {"recipe": self.recipe(task).model_dump(mode="json", exclude={"environment"}), "curve": self.curve}
+        """Of all that the plan says of a run, so that results of another plan are told from those of this one.
+
+        What the plan leaves to the library is that of the commit that a result names.
+        """
+        arm = self.arms[self.reference if task.seed is None else task.arm]
+        told = {"recipe": arm.recipe, "settings": self._settings(task), "curve": self.curve}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
