@@ -15,7 +15,7 @@ import platform
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ class Setup:
     groups: int = 8
     steps: int = 6
     completion: int = 24
+    sharing: str = "auto"
 
 
 def config(setup: Setup, size: int, seed: int, folder: Path) -> dict[str, Any]:
@@ -112,6 +113,7 @@ def block(arm: Arm, setup: Setup, seed: int, folder: Path) -> list[dict[str, flo
         processing_class=load_processor(setup.model),
         style=PromptStyle(label_sources=True),
         parity="skip",
+        sharing=setup.sharing,
         **arm.trainer,
     )
     trainer.remove_callback(PrinterCallback)
@@ -131,7 +133,7 @@ def measure(arms: tuple[str, str], setup: Setup, rounds: int, console: Console) 
     ratios: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in arms:  # once unmeasured: allocators and caches fill
-            block(ARMS[name], Setup(setup.model, setup.answers, setup.groups, 1, setup.completion), 0, Path(folder))
+            block(ARMS[name], replace(setup, steps=1), 0, Path(folder))
         for turn in range(rounds):
             medians: dict[str, float] = {}
             for name in arms if turn % 2 == 0 else arms[::-1]:
@@ -149,6 +151,7 @@ def measure(arms: tuple[str, str], setup: Setup, rounds: int, console: Console) 
         "groups": setup.groups,
         "steps": setup.steps,
         "rounds": rounds,
+        "sharing": setup.sharing,
         "seconds": seconds,
         "ratios": ratios,
         "ratio": statistics.median(ratios),
@@ -188,6 +191,7 @@ def main() -> None:
     parser.add_argument("--groups", type=int, default=8, help="questions a step")
     parser.add_argument("--steps", type=int, default=6, help="measured steps a block")
     parser.add_argument("--rounds", type=int, default=5, help="pairs of blocks")
+    parser.add_argument("--sharing", default="auto", help="of prompts: auto, portable, fast or off")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     parser.add_argument("--output", type=Path, help="write the figures here as JSON")
     given = parser.parse_args()
@@ -195,7 +199,7 @@ def main() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     console = Console()
-    setup = Setup(given.model or tiny.path(), given.answers, given.groups, given.steps)
+    setup = Setup(given.model or tiny.path(), given.answers, given.groups, given.steps, sharing=given.sharing)
     result = measure(tuple(given.arms), setup, given.rounds, console)
     console.print(table(result))
     if given.output is not None:
