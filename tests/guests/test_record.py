@@ -13,6 +13,7 @@ from vantage.guests import Guest, Guests, Refusal, Utterance
 from vantage.guests.record import record, survey
 from vantage.guests.recorded import RecordedGuest, read
 from vantage.samples import PromptStyle
+from vantage.worlds.captions import caption
 
 STYLE = PromptStyle()
 ROWS = [sample("a", "rgb"), sample("b", "rgb"), sample("c", "rgb", truth="no")]
@@ -255,6 +256,38 @@ def test_the_commands_record_and_check(run, tmp_path):
     (found,) = json.loads(run("check", "g.jsonl", "--recipe", "r.yaml", "--json").stdout).values()
     assert (found["answers"], found["correct"], found["refused"], found["most"]) == (24, right, {}, 2)
     assert found["reward"] == pytest.approx(right / 24)
+
+
+def test_captions_are_worth_what_the_reasoner_makes_of_them(run, tmp_path):
+    """The samples' own reward reads answers, of which a caption has none."""
+    (tmp_path / "r.yaml").write_text("""
+model: {path: tiny-captioner}
+method: {name: racro}
+data: {train: "night-captions?n=12"}
+guests: {from: [{oracle: 1.0}]}
+reasoner: {endpoint: {model: tiny-reader}, prompts: {extractor: "", caption: Describe., tentative: ""}}
+trainer: {max_completion_length: 24}
+""")
+    rows = list(worlds.get("night-captions").dataset(n=12))
+    whole = [{"id": row.id, "text": caption(row.metadata["objects"])} for row in rows]
+    blank = [{"id": row.id, "text": "none", "model": "h"} for row in rows]
+    write(tmp_path / "g.jsonl", *whole, *blank)
+    done = run("check", "g.jsonl", "--recipe", "r.yaml", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["g"]["scored"], found["g"]["correct"]) == (12, 12) and found["h"]["correct"] < 12
+
+
+def test_a_name_in_a_file_commands_no_terminal(run, tmp_path):
+    write(tmp_path / "g.jsonl", {"id": "a", "text": "x", "model": "m \x1b[2J[bold]"})
+    done = run("check", "g.jsonl")
+    assert "\x1b" not in done.output and r"m \x1b[2J[bold]" in done.stdout
+
+
+def test_a_function_that_fails_commands_no_terminal(run, tmp_path):
+    (tmp_path / "mine.py").write_text("def f(sample):\n    raise ValueError('\\x1b[31mno [bold]idea')\n")
+    done = run("record", "r.yaml", "--out", "g.jsonl", "--set", "guests={from: [{python: 'mine.py:f'}]}")
+    assert "\x1b" not in done.output and r"ValueError: \x1b[31mno [bold]idea" in done.stderr
 
 
 def test_answers_to_other_data_fail_the_check(run):

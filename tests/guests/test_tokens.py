@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from tiny_qwen import byte_tokenizer
+from tiny_qwen import CHAT_TEMPLATE, byte_tokenizer
 from vantage import worlds
-from vantage.guests import Refusal, Utterance, aligned_logprobs, represent
+from vantage.errors import ConfigError
+from vantage.guests import Refusal, Utterance, aligned_logprobs, end_of_turn, represent
 from vantage.models import placeholder_ids
 from vantage.rewards import call, get
 from vantage.tiny.architecture import build_model
@@ -130,6 +131,54 @@ def test_an_answer_that_talks_to_the_reward_earns_nothing(text):
     right = call(get(sample.reward), worlds.gold(sample), sample)
     score = call(get(sample.reward), text, sample)
     assert right.correct and not score.correct and score.reward < right.reward
+
+
+class Templated:
+    """A processor whose template is known; ``template`` may also raise."""
+
+    def __init__(self, tokenizer, template):
+        self.tokenizer, self.template = tokenizer, template
+
+    def apply_chat_template(self, messages, tokenize):
+        if self.template is None:
+            raise ValueError("no chat template")
+        return self.tokenizer.apply_chat_template(messages, chat_template=self.template, tokenize=tokenize)
+
+
+GEMMA = CHAT_TEMPLATE  # closes a turn with <|im_end|>, as Gemma with <end_of_turn>
+PLAIN = "{% for m in messages %}{{ m.role.upper() + ': ' + m.content[0].text + ' ' }}{% endfor %}"  # as Vicuna
+LATER = PLAIN.replace("+ ' '", "+ '\n<|endoftext|>'")
+
+
+@pytest.mark.parametrize(
+    ("template", "ends", "end"),
+    [
+        (GEMMA, ["<|endoftext|>", "<|im_end|>"], "<|im_end|>"),
+        (GEMMA, ["<|im_end|>"], "<|im_end|>"),
+        (GEMMA, ["<|endoftext|>"], "<|endoftext|>"),  # generation does not end at what the template writes
+        (GEMMA, [], "<|endoftext|>"),
+        (LATER, ["<|im_end|>"], "<|endoftext|>"),
+        (PLAIN, ["<|im_end|>"], "<|endoftext|>"),
+        (None, ["<|im_end|>"], "<|endoftext|>"),
+    ],
+)
+def test_an_answer_ends_as_the_template_writes_it_where_generation_ends_there(template, ends, end):
+    tokenizer = byte_tokenizer()
+    tokenizer.eos_token = "<|endoftext|>"  # noqa: S105  a control token, no password
+    found = end_of_turn(Templated(tokenizer, template), tokenizer.convert_tokens_to_ids(ends))
+    assert tokenizer.convert_ids_to_tokens(found) == end
+
+
+def test_the_embedded_model_ends_its_answers_with_its_end_of_sequence(processor):
+    assert end_of_turn(processor, ()) == WORDS.index(EOS)
+
+
+def test_without_any_end_there_is_no_answer():
+    tokenizer = byte_tokenizer()
+    tokenizer.eos_token = None
+    with pytest.raises(ConfigError, match="no end-of-sequence token"):
+        end_of_turn(Templated(tokenizer, GEMMA), ())
+    assert end_of_turn(Templated(tokenizer, None), [7]) == 7
 
 
 LOGPROBS = (("3", -0.5), ("4", -0.25), (EOS, -0.125))

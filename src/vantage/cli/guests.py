@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from vantage.cli.common import err, out, quiet, writable
 from vantage.errors import ConfigError
+from vantage.printing import printable
 
 if TYPE_CHECKING:
     from vantage.guests.record import Survey
@@ -73,8 +75,9 @@ def check(
     from vantage.guests.record import survey
 
     quiet()
-    samples, made = (None, None) if recipe is None else _of(recipe, settings or [])
-    found = survey(file, samples, made)
+    with ExitStack() as stack:
+        samples, made, reward = (None, None, None) if recipe is None else _of(recipe, settings or [], stack)
+        found = survey(file, samples, made, reward)
     if as_json:
         out.print(json.dumps({model: _record(of) for model, of in found.items()}, indent=2), soft_wrap=True)
     else:
@@ -91,13 +94,13 @@ def _samples(recipe: Recipe) -> Any:
     return datasets.load(recipe.data.train)
 
 
-def _of(name: str, settings: list[str]) -> tuple[Any, Any]:
-    """The training data of a recipe, and what its model makes of a text."""
+def _of(name: str, settings: list[str], stack: ExitStack) -> tuple[Any, Any, Any]:
+    """The training data of a recipe, what its model makes of a text, and what scores all rows, if anything does."""
     from trl import GRPOConfig
 
     from vantage import recipes
     from vantage.cli.reasoning import model_path
-    from vantage.guests import represent
+    from vantage.guests import end_of_turn, represent
     from vantage.models import load_config, load_processor, placeholder_ids, with_resized_size
 
     recipe = recipes.load(name, settings)
@@ -108,7 +111,14 @@ def _of(name: str, settings: list[str]) -> tuple[Any, Any]:
     banned = placeholder_ids(load_config(path, trust_remote_code=remote), tokenizer)
     limit = recipe.trainer.get("max_completion_length", GRPOConfig.max_completion_length)
     samples = with_resized_size(_samples(recipe), processor)
-    return samples, lambda text: represent(text, tokenizer, banned, limit, tokenizer.eos_token_id)
+    end = end_of_turn(processor, ())
+    reward = None
+    if recipe.reasoner is not None:
+        # Captions are worth what the recipe's reasoner makes of them.
+        reward = recipe.reasoner.open()
+        stack.enter_context(reward.endpoint)
+        reward.endpoint.check()
+    return samples, lambda text: represent(text, tokenizer, banned, limit, end), reward
 
 
 def _record(of: Survey) -> dict[str, Any]:
@@ -119,7 +129,7 @@ def _record(of: Survey) -> dict[str, Any]:
 
 
 def _show(found: dict[str, Survey], total: int | None) -> None:
-    grid = Table("", *found, show_header=True)
+    grid = Table("", *map(printable, found), show_header=True)
     for head, value in _LINES.items():
         grid.add_row(head, *(value(of, total) for of in found.values()))
     out.print(grid)

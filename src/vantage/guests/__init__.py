@@ -3,7 +3,7 @@
 from vantage.guests.base import Guest, Refusal, Utterance
 from vantage.guests.settings import GuestSettings, GuestsSettings
 from vantage.guests.table import Asked, Guests
-from vantage.guests.tokens import aligned_logprobs, represent
+from vantage.guests.tokens import aligned_logprobs, end_of_turn, represent
 
 __all__ = [
     "Asked",
@@ -14,5 +14,6 @@ __all__ = [
     "Refusal",
     "Utterance",
     "aligned_logprobs",
+    "end_of_turn",
     "represent",
 ]

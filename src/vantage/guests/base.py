@@ -95,6 +95,9 @@ class Guest(ABC):
     def check(self, samples: Sequence[Sample]) -> None:
         """Find out whether it can answer questions like these, before work that depends on it.
 
+        Args:
+            samples: all that it may be asked about; one that is drawn or decoded when it is looked at costs its time.
+
         Raises:
             VantageError: it cannot; says why.
         """

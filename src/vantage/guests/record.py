@@ -21,7 +21,7 @@ from vantage.guests.base import Guest, Refusal, Utterance
 from vantage.guests.recorded import LONGEST, Line, read
 from vantage.guests.table import Guests, judged
 from vantage.rewards import call_many
-from vantage.rewards.base import Completion
+from vantage.rewards.base import Completion, Reward
 from vantage.rewards.offline import Tally
 from vantage.samples import PromptStyle, Sample
 
@@ -239,6 +239,7 @@ def survey(
     path: str | Path,
     samples: Sequence[Sample] | None = None,
     represent: Callable[[str], list[int] | Refusal] | None = None,
+    reward: Reward | None = None,
 ) -> dict[str, Survey]:
     """What a file of recorded answers is worth, by model.
 
@@ -246,6 +247,7 @@ def survey(
         path: the file.
         samples: the data that it is meant for, with the truths that answers are scored against.
         represent: what the policy's tokenizer makes of a text; see ``vantage.guests.tokens.represent``.
+        reward: scores every answer instead of its sample's own reward.
 
     Raises:
         DataError: no such file, or a line that is none.
@@ -272,7 +274,7 @@ def survey(
             elif sample is not None:
                 scored.append((line, sample))
         said = [Completion(line.text) for line, _ in scored]
-        scores = call_many([sample.reward for _, sample in scored], said, [sample for _, sample in scored])
+        scores = call_many([reward or sample.reward for _, sample in scored], said, [sample for _, sample in scored])
         for (line, _), score in zip(scored, scores, strict=True):
             found[line.model].tally.add(score)
     for model, by_question in texts.items():

@@ -185,7 +185,7 @@ class GuestsSettings(_Section):
     from_: tuple[GuestSettings, ...] = Field(alias="from")
     """The guests."""
     wait: float = Field(default=30.0, ge=0)
-    """Seconds that a step waits for guests at most, counted from when the policy has spoken."""
+    """Seconds that a step waits for guests at most, of all its generations, counted from when the policy has spoken."""
     seed: int = 0
     """Of what guests draw."""
 

@@ -28,7 +28,7 @@ class Guests(Sequence[Guest]):
 
     Args:
         guests: whom to ask; ``Refusal`` tells of everything that goes wrong with one.
-        wait: seconds that ``Asked.collect`` waits at most.
+        wait: seconds that ``Asked.collect`` waits at most, where it is told no other.
 
     Attributes:
         columns: the origin of every answer of a group, guest by guest.
@@ -64,7 +64,7 @@ class Guests(Sequence[Guest]):
         Args:
             samples: what is asked.
             style: how the policy is asked.
-            turns: for each sample how often it was asked before in this run; see ``Guest.ask``.
+            turns: for each sample which answers are wanted; see ``Guest.ask``.
         """
         cells = [
             [_Cell(self, one, sample, style, turn) for one in self._guests]
@@ -114,15 +114,16 @@ class Asked:
         self._found: list[Answers] | None = None
         self._lock = threading.Lock()
 
-    def collect(self) -> list[Answers]:
+    def collect(self, seconds: float | None = None) -> list[Answers]:
         """What the guests said, a row a sample and an entry a column; called again, the same.
 
-        Waits at most ``wait`` seconds, counted from the first call. What is missing then is ``LATE`` for ever: it is
-        cancelled, and nobody sees what still comes.
+        Waits at most that many seconds, by default ``wait``, counted from the first call. What is missing then is
+        ``LATE`` for ever: it is cancelled, and nobody sees what still comes.
         """
         with self._lock:
             if self._found is None:
-                wait([cell.answers for row in self._cells for cell in row], timeout=self._wait)
+                longest = self._wait if seconds is None else seconds
+                wait([cell.answers for row in self._cells for cell in row], timeout=longest)
                 self._found = [[said for cell in row for said in cell.close()] for row in self._cells]
             return self._found
 

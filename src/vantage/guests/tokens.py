@@ -12,18 +12,20 @@ from collections.abc import Collection
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from vantage.errors import ConfigError
 from vantage.guests.base import Refusal, Utterance
 
 _NO_TEXT = "\ufffd"
 """What half of a character decodes to."""
 
 _ROUNDING = 1e-6
+_EXCHANGE = (("user", "question"), ("assistant", "answer"))
 
 _known: WeakKeyDictionary[Any, tuple[frozenset[int], int]] = WeakKeyDictionary()
 
 
 def represent(text: str, tokenizer: Any, banned_ids: Collection[int], limit: int, end_id: int) -> list[int] | Refusal:
-    """The tokens that stand for a text as an answer of the policy, the end-of-sequence token last.
+    """The tokens that stand for a text as an answer of the policy, the one that ends it last.
 
     Args:
         text: what a guest said.
@@ -31,7 +33,7 @@ def represent(text: str, tokenizer: Any, banned_ids: Collection[int], limit: int
         banned_ids: further tokens that must not come, such as those of ``vantage.models.placeholder_ids``; special
             tokens never may.
         limit: the most tokens, the last one included.
-        end_id: the end-of-sequence token.
+        end_id: the token that ends an answer; see ``end_of_turn``.
 
     Returns:
         The tokens, or a ``Refusal``: ``empty``, ``long``, ``control`` (a special or banned token, also where it was
@@ -60,8 +62,37 @@ def represent(text: str, tokenizer: Any, banned_ids: Collection[int], limit: int
     return [*ids, end_id]
 
 
+def end_of_turn(processor: Any, ends: Collection[int]) -> int:
+    """The token with which the policy ends an answer: what its chat template writes behind one.
+
+    It need not be the tokenizer's end-of-sequence token. Where the template ends answers with nothing that ends a
+    generation, or knows no answers, it is that token after all.
+
+    Args:
+        processor: the policy's.
+        ends: tokens at which its generation ends.
+
+    Raises:
+        ConfigError: no token ends anything.
+    """
+    tokenizer = getattr(processor, "tokenizer", processor)
+    turns = [{"role": role, "content": [{"type": "text", "text": said}]} for role, said in _EXCHANGE]
+    try:
+        _, found, rest = processor.apply_chat_template(turns, tokenize=False).rpartition(_EXCHANGE[-1][1])
+    except Exception:  # noqa: BLE001 - a template is code of the model's, which raises what it likes
+        found = rest = ""
+    behind = tokenizer(rest, add_special_tokens=False)["input_ids"] if found else []
+    known = [int(token) for token in (tokenizer.eos_token_id, *sorted(ends)) if token is not None]
+    if not known:
+        raise ConfigError(
+            f"{type(tokenizer).__name__} has no end-of-sequence token and the model's generation ends at none, so that "
+            "no answer would have an end; set tokenizer.eos_token"
+        )
+    return next(int(token) for token in (*behind, *known) if token in known)
+
+
 def aligned_logprobs(utterance: Utterance, ids: list[int], tokenizer: Any) -> list[float] | None:
-    """A guest's log-probabilities of the policy's tokens, the end-of-sequence token last.
+    """A guest's log-probabilities of the policy's tokens, the one that ends the answer last.
 
     They can be had only where the guest's tokens are the policy's own, one by one, its end included.
 

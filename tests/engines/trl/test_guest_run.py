@@ -6,22 +6,26 @@ import pytest
 from rich.console import Console
 
 from endpoints.server import Server
-from vantage import recipes, runs
+from vantage import recipes, runs, worlds
 from vantage.engines.trl import launch as engine
 from vantage.engines.trl.launch import train
-from vantage.errors import EndpointError
+from vantage.errors import DataError, EndpointError
 
 ANSWER = {"message": {"role": "assistant", "content": "<think> none </think> <answer> 0 </answer>"}}
 
 
 def launch(url, tmp_path):
     endpoint = {"url": url, "model": "echo", "retries": 0, "backoff": 0.01}
+    return start({"endpoint": endpoint, "name": "far", "n": 2}, tmp_path)
+
+
+def start(guest, tmp_path):
     recipe = recipes.parse(
         {
             "threads": 1,
             "model": {"path": "tiny", "dtype": "float32"},
             "method": {"name": "ekipl", "base": {"name": "grpo"}, "statistics": "all"},
-            "guests": {"from": [{"endpoint": endpoint, "name": "far", "n": 2}], "wait": 20},
+            "guests": {"from": [guest], "wait": 20},
             "data": {"train": "night?split=train&n=8&tasks=count"},
             "trainer": {
                 "max_steps": 3,
@@ -72,3 +76,20 @@ def test_a_server_that_is_down_from_the_start_ends_the_run_before_its_first_step
     with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9/v1 cannot be reached") as caught:
         launch("http://127.0.0.1:9/v1", tmp_path)
     assert caught.value.__notes__ == ["(while guest 'far' was checked)"]
+
+
+@pytest.mark.parametrize(("recorded", "trains"), [(range(1, 8), True), (range(8, 16), False)], ids=["most", "other"])
+def test_a_recording_of_some_of_the_data_is_enough_to_begin(recorded, trains, tmp_path, monkeypatch):
+    class Trains(Exception):
+        pass
+
+    def train(*_, **__):
+        raise Trains
+
+    monkeypatch.setattr(engine.VantageTrainer, "train", train)
+    rows = worlds.get("night").dataset("train", n=16, tasks=["count"])
+    lines = [json.dumps({"id": rows[i].id, "model": "far", "text": worlds.gold(rows[i])}) for i in recorded]
+    (tmp_path / "guests.jsonl").write_text("\n".join(lines))
+    refused = pytest.raises(DataError, match="no answer to any of the 8 samples")
+    with pytest.raises(Trains) if trains else refused:
+        start({"recorded": str(tmp_path / "guests.jsonl")}, tmp_path)

@@ -102,7 +102,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
 
     guests = None if recipe.guests is None else recipe.guests.open(run.replies)
     if guests is not None and main:
-        guests.check([training[0]])  # one that is not there from the start is found now
+        guests.check(training)  # one that is not there from the start is found now
     watching = RichProgress(console)
     trainer = VantageTrainer(
         model,
