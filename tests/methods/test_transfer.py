@@ -167,6 +167,8 @@ def test_defaults():
         ({"ratio": "behaviour"}, "anchors: sampled and placed: anchor, got greedy and anchor"),
         ({"ratio": "behaviour", "anchors": "sampled", "placed": "truth"}, "got sampled and truth"),
         ({"placed": "gold"}, "placed"),
+        ({"placed": "relabelled", "base": {"name": "racro"}}, "would put an answer in the place of one"),
+        ({"placed": "truth", "base": {"name": "racro"}}, "would put an answer in the place of one"),
     ],
 )
 def test_settings_that_cannot_go_together_are_refused(bad, message):

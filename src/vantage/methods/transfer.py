@@ -29,6 +29,7 @@ from torch import Tensor
 from vantage.errors import ConfigError
 from vantage.methods.base import Decision, Placed, Rewards
 from vantage.methods.mars import Mars, alike
+from vantage.methods.racro import Racro
 from vantage.methods.ratio import Ratio
 
 
@@ -63,6 +64,11 @@ class MarsTransfer(Mars):
             raise ValueError(
                 "ratio 'behaviour' weighs a text by the probability with which it was sampled; it needs anchors: "
                 f"sampled and placed: anchor, got {self.anchors} and {self.placed}"
+            )
+        if isinstance(self.base, Racro) and self.placed != "anchor":
+            raise ValueError(
+                f"over racro the policy writes captions, and placed: {self.placed} would put an answer in the place of "
+                "one; it must be 'anchor'"
             )
         return self
 

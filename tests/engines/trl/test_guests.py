@@ -1,5 +1,7 @@
 """Guests in the group: who is kept, what the update makes of their tokens, and what becomes of those who stay away."""
 
+import dataclasses
+import itertools
 import json
 import time
 
@@ -7,16 +9,19 @@ import numpy as np
 import pytest
 import torch
 
+from vantage import tiny
 from vantage.engines.trl import VantageTrainer
 from vantage.engines.trl.logs import MetricsLog
-from vantage.errors import ConfigError
-from vantage.groups import FUSED
-from vantage.guests import Guests
+from vantage.errors import ConfigError, EndpointError
+from vantage.groups import FUSED, Origin
+from vantage.guests import Guests, Refusal
 from vantage.guests.function import FunctionGuest
+from vantage.guests.local import LocalGuest
 from vantage.guests.oracle import OracleGuest
 from vantage.methods import Dapo, Ekipl, Grpo, Imitation, Mars, MarsTransfer
 from vantage.methods.ratio import Ratio
 from vantage.models import load_model, load_processor
+from vantage.samples import PromptStyle
 from vantage.worlds import gold
 
 GOLD = FunctionGuest("gold", gold)
@@ -30,7 +35,7 @@ def never(_):
 def run(tiny_folder, night, config, scripted, tmp_path):
     """Train some steps on scripted rollouts; the trainer, its groups by step, its figures by step."""
 
-    def start(method, guests=None, samples=None, **settings):
+    def start(method, guests=None, samples=None, wait=5, **settings):
         torch.manual_seed(0)
         out = tmp_path / f"run-{time.monotonic_ns()}"
         out.mkdir()
@@ -40,7 +45,7 @@ def run(tiny_folder, night, config, scripted, tmp_path):
             config(**{"max_completion_length": 20, **settings}),
             train_dataset=samples or [night[i] for i in range(8)],
             processing_class=load_processor(tiny_folder),
-            guests=None if guests is None else Guests(guests, wait=5),
+            guests=None if guests is None else Guests(guests, wait),
             rollout_log=out / "rollouts.jsonl",
             callbacks=[MetricsLog(out / "metrics.jsonl")],
         )
@@ -104,19 +109,31 @@ def test_the_best_are_kept_and_normalised(statistics, run):
     assert all(row["guests/pool"] == pytest.approx(3 / 7) and row["guests/missing"] == 0 for row in metrics)
 
 
+def pair(trainer, sample, text):
+    """A sample's prompt as the processor makes it, and an answer, in tokens."""
+    asked = load_processor(trainer.model.name_or_path).apply_chat_template(
+        [trainer.style.messages(sample)], add_generation_prompt=True, tokenize=True, return_dict=True
+    )
+    tokenizer = trainer._tokenizer
+    answer = [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    return list(asked["input_ids"][0]), answer
+
+
+def off_policy_rows(trainer):
+    """Prompt and answer of every off-policy row that the update got, in tokens."""
+    batch = trainer._buffered_inputs[0]
+    return sorted(
+        tuple(batch[f"{kind}_ids"][i][batch[f"{kind}_mask"][i].bool()].tolist() for kind in ("prompt", "completion"))
+        for i in batch["off_policy"].nonzero().flatten().tolist()
+    )
+
+
 def test_a_guests_row_is_its_text_under_the_fused_prompt(run, night):
     samples = [night[i] for i in range(2)]
     trainer, groups, _ = run(Ekipl(ties="guests"), [GOLD], samples, max_steps=1, steps_per_generation=1)
-    tokenizer = trainer._tokenizer
-    batch = trainer._buffered_inputs[0]
-    rows = batch["off_policy"].nonzero().flatten().tolist()
-    texts = [tokenizer.decode(batch["completion_ids"][i], skip_special_tokens=True).strip() for i in rows]
-    assert sorted(texts) == sorted(gold(sample) for sample in samples)
-    prompts = {
-        tuple(ids[mask.bool()].tolist()) for ids, mask in zip(batch["prompt_ids"], batch["prompt_mask"], strict=True)
-    }
-    assert len(prompts) == 2, "guests and rollouts of a question share its prompt"
-    assert all((batch["completion_ids"][i] == tokenizer.eos_token_id).any() for i in rows)
+    expected = [pair(trainer, sample, gold(sample)) for sample in samples]
+    assert expected[0][0] != expected[1][0] and expected[0][1] != expected[1][1]
+    assert off_policy_rows(trainer) == sorted(expected)
     assert all(any(m["origin"] == "guest:gold" and m["trained"] for m in g["members"]) for g in groups)
 
 
@@ -160,6 +177,115 @@ def test_the_update_follows_the_equation_of_its_ratio(ratio, factor, run):
     assert metrics[0]["off_policy/logp"] < 0 and 0 < metrics[0]["off_policy/ess"] <= 1
 
 
+def log_probs(model, prompt_ids, completion_ids, pixels, never=()):
+    """Of every token of one completion by one pass over prompt and completion, the tokens ``never`` left out."""
+    with torch.no_grad():
+        whole = torch.tensor([[*prompt_ids, *completion_ids]])
+        logits = model(input_ids=whole, pixel_values=pixels).logits[0, len(prompt_ids) - 1 : -1].double()
+    logits[:, list(never)] = -torch.inf
+    return logits.log_softmax(-1)[range(len(completion_ids)), completion_ids]
+
+
+def behaviour(batch, drawn):
+    """The factor min(p / q, 2), q given for every off-policy row."""
+    q = torch.zeros(batch["completion_ids"].shape)
+    for row in batch["off_policy"].nonzero().flatten().tolist():
+        ids = batch["completion_ids"][row][batch["completion_mask"][row].bool()].tolist()
+        q[row, : len(ids)] = drawn(row, ids)
+    return lambda logps: (logps - q).exp().clamp(max=2.0)
+
+
+@pytest.fixture
+def real(night, config, tmp_path):
+    """One step on what the embedded model really says; the trainer, its groups, its figures, its samples by id."""
+
+    def start(method, guests=None, **settings):
+        torch.manual_seed(0)
+        samples = [night[i] for i in range(64) if night[i].metadata["task"] != "locate"][:8]
+        trainer = VantageTrainer(
+            load_model(tiny.path(), dtype="float32"),
+            method,
+            config(max_completion_length=20, num_generations=6, per_device_train_batch_size=48, learning_rate=0.0,
+                   max_steps=1),
+            train_dataset=samples,
+            processing_class=load_processor(tiny.path()),
+            guests=guests,
+            style=PromptStyle(label_sources=True),
+            rollout_log=tmp_path / "rollouts.jsonl",
+            callbacks=[MetricsLog(tmp_path / "metrics.jsonl")],
+            parity="skip",
+            **settings,
+        )  # fmt: skip
+        trainer.train()
+        groups = [json.loads(line) for line in (tmp_path / "rollouts.jsonl").read_text().splitlines()]
+        (metrics,) = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+        return trainer, groups, metrics, {sample.id: sample for sample in samples}
+
+    return start
+
+
+def test_a_guests_tokens_are_weighed_by_the_probability_with_which_it_drew_them(real):
+    guest = LocalGuest("tiny-guest", "helper", 2, max_tokens=19, logprobs=True, device="cpu")
+    method = Ekipl(ratio="behaviour", statistics="all", ties="guests")
+    trainer, _, metrics, _ = real(method, Guests([guest], 60))
+    batch = trainer._buffered_inputs[0]
+
+    def drawn(row, ids):
+        prompt = batch["prompt_ids"][row][batch["prompt_mask"][row].bool()].tolist()
+        pixels = batch["prompt"][row].inputs["pixel_values"]
+        return log_probs(guest.model, prompt, ids, pixels, guest._settings["suppress_tokens"])
+
+    factor = behaviour(batch, drawn)
+    assert batch["off_policy"].sum() >= 4 and metrics["guests/missing"] == 0
+    found, expected = gradient(trainer, batch), per_token_gradient(trainer, batch, factor)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+    assert metrics["off_policy/weight"] > 0.5  # so that the guest's rows are seen in the gradient
+
+
+def test_a_sampled_anchor_is_weighed_by_its_probability_under_its_own_prompt(real):
+    trainer, groups, metrics, by_id = real(MarsTransfer(ratio="behaviour", anchors="sampled"))
+    batch = trainer._buffered_inputs[0]
+    right = [(by_id[g["id"]], m) for g in groups for m in g["members"] if m["trained"] and m["origin"] != "fused"]
+    assert len(right) == int(batch["off_policy"].sum()) >= 2 and metrics["anchors/missing"] == 0
+
+    def drawn(row, ids):
+        """By one pass under the prompt with one source, which stands in both places."""
+        prompt = batch["prompt_ids"][row][batch["prompt_mask"][row].bool()].tolist()
+        text = trainer._tokenizer.decode(ids, skip_special_tokens=True)
+        pixels = batch["prompt"][row].inputs["pixel_values"]
+        for sample, member in right:
+            alone = trainer.processing_class.apply_chat_template(
+                [trainer.style.messages(sample, Origin.parse(member["origin"]), "fill")],
+                add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
+            )  # fmt: skip
+            both = trainer.processing_class.apply_chat_template(
+                [trainer.style.messages(sample)],
+                add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
+            )  # fmt: skip
+            same = both["input_ids"][0].tolist() == prompt and torch.equal(both["pixel_values"], pixels)
+            known = batch["behaviour_logps"][row, : len(ids)].double()
+            if same and member["text"] == text:
+                q = log_probs(trainer.model, alone["input_ids"][0].tolist(), ids, alone["pixel_values"])
+                # Both sources may have said the same.
+                if torch.allclose(q, known, atol=1e-3):
+                    return q
+        raise AssertionError(f"no anchor drew {text!r} with these probabilities")
+
+    factor = behaviour(batch, drawn)
+    assert 0 < metrics["off_policy/weight"] != 1
+    found, expected = gradient(trainer, batch), per_token_gradient(trainer, batch, factor)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_a_right_anchor_whose_probability_nobody_tells_is_left_and_counted(real, caplog):
+    """The stock rollouts of transformers tell none."""
+    _, groups, metrics, _ = real(MarsTransfer(ratio="behaviour", anchors="sampled"), sharing="off")
+    right = [m for g in groups for m in g["members"] if m["origin"] != "fused" and m["correct"]]
+    assert right and all(m["refused"].startswith("log-probs") and not m["trained"] for m in right)
+    assert metrics["anchors/missing"] == metrics["anchors/missing/log-probs"] == 1
+    assert caplog.text.count("an anchor is not learned from: log-probs") == 1
+
+
 def test_after_the_policy_moved_only_the_papers_ratio_moves_with_it(run):
     """Two updates a generation: rows of guests have the first pass's log-probs as old ones in the paper alone."""
     found = {}
@@ -194,15 +320,9 @@ def test_right_anchors_are_learned_under_the_fused_prompt(placed, run, night):
     trained = [(g, m) for g in groups for m in g["members"][4:] if m["trained"]]
     assert 0 < len(trained) == int(batch["off_policy"].sum()) < 16
     assert all(m["correct"] == m["trained"] for g in groups for m in g["members"][4:])
-    learned = {
-        trainer._tokenizer.decode(ids, skip_special_tokens=True).strip()
-        for ids, mark in zip(batch["completion_ids"], batch["off_policy"], strict=True)
-        if mark
-    }
-    if placed == "anchor":
-        assert learned == {m["text"].strip() for _, m in trained}
-    else:
-        assert learned == {m["placed"] for _, m in trained}
+    text = "text" if placed == "anchor" else "placed"
+    assert off_policy_rows(trainer) == sorted(pair(trainer, by_id[g["id"]], m[text]) for g, m in trained)
+    if placed != "anchor":
         truth = [f"<answer> {by_id[g['id']].truth} </answer>" in m["placed"] for g, m in trained]
         assert all(truth)
     if placed == "truth":
@@ -211,7 +331,32 @@ def test_right_anchors_are_learned_under_the_fused_prompt(placed, run, night):
     assert (batch["completion_mask"] * batch["tool_mask"]).any(1).sum() == 8 * 4 + len(trained)
 
 
-def test_late_and_hostile_answers_leave_the_group_smaller(run):
+def test_a_guest_that_fails_from_the_start_is_named_with_the_servers_words(run, caplog):
+    """Its settings may be wrong for good: nobody should find that in a figure after hours."""
+
+    def refuses(sample):
+        raise EndpointError("m: status 400: Unknown name \x1b[31mseed")
+
+    turns = itertools.cycle([True, False])
+    says_something = FunctionGuest("half", lambda sample: gold(sample) if next(turns) else "")
+    run(Ekipl(), [FunctionGuest("never", refuses, n=2), says_something, GOLD], max_steps=2)
+    told = [text for record in caplog.records if "gave nothing" in (text := record.getMessage())]
+    assert len(told) == 1
+    assert "guest 'never' gave nothing to the first generation: none of its 4 answers has a place" in told[0]
+    assert told[0].endswith(r"failed: m: status 400: Unknown name \x1b[31mseed")
+
+
+def test_the_generations_of_a_step_wait_no_longer_together_than_one(run, night):
+    """A step that is filled asks three times, and waits once for what never comes."""
+    groups = [night[i] for i in range(64) if night[i].metadata["task"] == "locate"][:8]  # nobody is ever right
+    never = FunctionGuest("never", lambda _: time.sleep(60))
+    _, _, metrics = run(Ekipl(base=Dapo(max_generation_batches=3)), [never], groups, wait=1.5, max_steps=2)
+    for step in metrics:
+        assert step["dynamic/batches"] == 3 and step["guests/missing/late"] == 1
+        assert 1.5 <= step["time/guests"] < 2.5
+
+
+def test_late_and_hostile_answers_leave_the_group_smaller(run, caplog):
     def slow(_):
         time.sleep(30)
         return "never heard"
@@ -235,6 +380,8 @@ def test_late_and_hostile_answers_leave_the_group_smaller(run):
         1 / 3
     )
     assert set(missing) <= {f"guests/missing/{kind}" for kind in ("late", "control", "long", "empty", "lossy")}
+    for kind in {Refusal(member["refused"]).kind for member in members["hostile"]}:
+        assert caplog.text.count(f"guest 'hostile': {kind}") == 1
     assert all(m["score"] is not None for g in groups for m in g["members"] if m["origin"] in ("fused", "guest:gold"))
 
 
@@ -246,7 +393,8 @@ def test_late_and_hostile_answers_leave_the_group_smaller(run):
         (MarsTransfer(), None, {"num_generations": 2}, "at least one fused rollout"),
         (Ekipl(ratio="shaped"), [GOLD], {"loss_type": "sapo"}, "loss_type 'sapo'"),
         (Ekipl(ratio="shaped"), [GOLD], {"importance_sampling_level": "sequence"}, "must be 'token'"),
-        (MarsTransfer(ratio="behaviour", anchors="sampled"), None, {}, "single-source answers are not recorded"),
+        (Ekipl(ratio="shaped"), [GOLD], {"loss_type": "cispo"}, "set epsilon_high to 1 or more"),
+        (Ekipl(ratio="behaviour"), [GOLD, OracleGuest(0.5)], {}, "none of 'gold', 'oracle' gives any"),
     ],
 )
 def test_what_cannot_go_together_is_refused(method, guests, settings, message, run):
@@ -254,9 +402,32 @@ def test_what_cannot_go_together_is_refused(method, guests, settings, message, r
         run(method, guests, **settings)
 
 
-def test_guests_without_log_probs_are_refused_where_they_are_needed(run):
-    _, groups, metrics = run(Ekipl(ratio="behaviour"), [GOLD], max_steps=1)
+def test_the_truth_is_placed_where_it_comes_with_its_reasoning(run, night):
+    bare = [dataclasses.replace(night[0], metadata={}), night[1]]
+    with pytest.raises(ConfigError, match=r"'night/train/hard/0/0' has no metadata 'reasoning'"):
+        run(MarsTransfer(placed="truth"), None, bare)
+
+
+class Told(FunctionGuest):
+    """Says what is right, and of its tokens what it is told to."""
+
+    gives_logprobs = True
+
+    def __init__(self, logprobs):
+        super().__init__("told", gold)
+        self.told = logprobs
+
+    async def ask(self, sample, style, turn):
+        (said,) = await super().ask(sample, style, turn)
+        return [dataclasses.replace(said, logprobs=self.told(said.text.split()))]
+
+
+def test_guests_without_log_probs_are_refused_where_they_are_needed(run, caplog):
+    """All of them are counted, one is told of."""
+    guest = Told(lambda words: tuple((word, -1.0) for word in words))  # nothing of the end
+    _, groups, metrics = run(Ekipl(ratio="behaviour"), [guest], max_steps=1)
     assert all("log-probs" in g["members"][-1]["refused"] for g in groups)
+    assert caplog.text.count("guest 'told': log-probs: none for each") == 1
     assert metrics[0]["guests/missing/log-probs"] == 1 and FUSED.kind in {
         m["origin"] for g in groups for m in g["members"]
     }

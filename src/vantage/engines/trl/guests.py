@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
+from vantage.engines.trl.texts import Texts
 from vantage.groups import Group, Member, Origin
-from vantage.guests import Asked, Guests, Refusal, Utterance
-from vantage.guests.tokens import aligned_logprobs, represent
+from vantage.guests import Asked, Guests, Refusal, Utterance, aligned_logprobs
 from vantage.methods import Decision, Rewards
 from vantage.methods.metrics import guest_metrics
-from vantage.models import placeholder_ids
 from vantage.samples import Sample
 
 if TYPE_CHECKING:
     from vantage.engines.trl.trainer import VantageTrainer
 
+logger = logging.getLogger(__name__)
 
 MISSING = ("late", "failed", "budget", "cut", "empty", "long", "control", "lossy", "log-probs")
 """Why a guest's answer has no place in a group: kinds of ``vantage.guests.Refusal``, and log-probs that are wanted."""
@@ -29,10 +31,13 @@ class GuestRows:
     Args:
         trainer: whose policy's tokens the answers become.
         guests: who is asked.
+        texts: makes tokens of what they say.
     """
 
-    def __init__(self, trainer: VantageTrainer, guests: Guests) -> None:
-        self._trainer, self._guests = trainer, guests
+    def __init__(self, trainer: VantageTrainer, guests: Guests, texts: Texts) -> None:
+        self._trainer, self._guests, self._texts = trainer, guests, texts
+        self._step, self._left = -1, 0.0
+        self._heard = False
 
     @property
     def columns(self) -> tuple[Origin, ...]:
@@ -48,33 +53,50 @@ class GuestRows:
     def members(self, asked: Asked) -> list[list[Member]]:
         """What came, in the policy's tokens, a line of E members for each question.
 
-        One that did not come, or that the policy's tokens cannot say, has no token and says why in ``refused``.
+        One that did not come, or that the policy's tokens cannot say, has no token and says why in ``refused``. All
+        generations of a step wait no longer together than one may.
         """
-        return [
-            [self._member(origin, answer) for origin, answer in zip(self.columns, line, strict=True)]
-            for line in asked.collect()
+        step = self._trainer.state.global_step
+        if step != self._step:
+            self._step, self._left = step, self._guests.wait
+        start = time.monotonic()
+        came = asked.collect(self._left)
+        self._left = max(0.0, self._left - (time.monotonic() - start))
+        lines = [
+            [self._member(origin, answer) for origin, answer in zip(self.columns, line, strict=True)] for line in came
         ]
+        if not self._heard:
+            self._heard = True
+            self._warn_of_silent(lines)
+        return lines
+
+    def _warn_of_silent(self, lines: list[list[Member]]) -> None:
+        """Say which guests gave nothing at all when they were first asked: their settings may be wrong for good."""
+        for name in dict.fromkeys(origin.name for origin in self.columns):
+            own = [member for line in lines for member in line if member.origin.name == name]
+            if own and all(member.refused for member in own):
+                logger.warning(
+                    "guest %r gave nothing to the first generation: none of its %d answers has a place; the first: %s",
+                    name, len(own), own[0].refused,
+                )  # fmt: skip
 
     def _member(self, origin: Origin, answer: Utterance | Refusal) -> Member:
         trainer = self._trainer
         if isinstance(answer, Refusal):
             return Member(origin, "", refused=answer.reason)
-        tokenizer = trainer._tokenizer
-        ids = represent(
-            answer.text,
-            tokenizer,
-            placeholder_ids(trainer.model.config, tokenizer),
-            trainer.max_completion_length,
-            tokenizer.eos_token_id,
-        )
+        ids = self._texts.ids(answer.text)
         if isinstance(ids, Refusal):
-            return Member(origin, "", refused=ids.reason)
-        logprobs = aligned_logprobs(answer, ids, tokenizer)
+            return self._refused(origin, ids)
+        logprobs = aligned_logprobs(answer, ids, trainer._tokenizer)
         ratio = trainer.method.off_policy
         if logprobs is None and ratio is not None and ratio.kind == "behaviour":
-            return Member(origin, "", refused="log-probs: none for each of the policy's tokens")
-        text = tokenizer.decode(ids, skip_special_tokens=True)
+            return self._refused(origin, Refusal("log-probs: none for each of the policy's tokens"))
+        text = trainer._tokenizer.decode(ids, skip_special_tokens=True)
         return Member(origin, text, ids, logprobs=logprobs)
+
+    def _refused(self, origin: Origin, refusal: Refusal) -> Member:
+        self._guests.tell(origin.name, refusal)
+        return Member(origin, "", refused=refusal.reason)
 
     def figures(self, rewards: Rewards, decision: Decision, groups: Sequence[Group]) -> dict[str, float]:
         """What became of the guests of all processes.

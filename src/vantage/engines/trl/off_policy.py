@@ -28,30 +28,31 @@ ROWS, BEHAVIOUR = "off_policy", "behaviour_logps"
 """Of a batch: which rows are off-policy (B,), and the log-probs of their tokens under who said them (B, T)."""
 
 LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo")
-"""Losses whose gradient at a ratio of 1 is ``-A grad log pi``."""
+"""Losses whose gradient at a ratio of 1 is ``-A grad log pi``; of ``cispo`` where ``epsilon_high`` is at least 1."""
 
 
-def reconcile(ratio: Ratio, args: GRPOConfig, guests: bool) -> None:
+CLIPPED = ("grpo", "dapo", "bnpo", "dr_grpo")
+"""Losses of TRL that clip the ratio to 1 - epsilon .. 1 + epsilon_high."""
+
+
+def reconcile(ratio: Ratio, args: GRPOConfig) -> None:
     """Refuse settings under which another ratio than the stock one would mean something else.
 
     Args:
         ratio: the method's.
         args: the stock trainer's settings.
-        guests: whether other models speak, who alone may know the probabilities of what they say.
 
     Raises:
         ConfigError: names the setting, its value and what would be right.
     """
     if ratio.kind == "paper":
         return
-    if ratio.kind == "behaviour" and not guests:
-        raise ConfigError(
-            "method.ratio is 'behaviour', which weighs a text by the probability with which it was said; those of "
-            "single-source answers are not recorded, use 'imitation', 'paper' or 'shaped'"
-        )
     why = f"method.ratio is {ratio.kind!r}, which sets the weight of every token of a guest; "
     if args.loss_type not in LOSSES:
         raise ConfigError(f"{why}loss_type {args.loss_type!r} gives it another meaning, use one of {', '.join(LOSSES)}")
+    most = args.epsilon if args.epsilon_high is None else args.epsilon_high
+    if args.loss_type == "cispo" and most < 1:
+        raise ConfigError(f"{why}loss_type 'cispo' cuts it to epsilon_high, {most:g}; set epsilon_high to 1 or more")
     if args.importance_sampling_level != "token":
         raise ConfigError(f"{why}importance_sampling_level must be 'token', not {args.importance_sampling_level!r}")
     if args.use_liger_kernel:
@@ -109,19 +110,23 @@ class OffPolicy:
         old = inputs.get("old_per_token_logps")
         mask = inputs["completion_mask"] * inputs.get("tool_mask", 1)
         factor = weights(self._ratio, now, now if old is None else old, inputs[BEHAVIOUR])
-        self._note(rows & mask.bool(), now, factor)
+        advantages = inputs["advantages"].unsqueeze(1)
+        if self._ratio.kind == "paper" and self._trainer.importance_sampling_level == "sequence":
+            # As the stock loss: one ratio a row, the geometric mean of those of its tokens.
+            logs = (factor.log() * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+            factor = logs.exp().expand_as(factor)
+        self._note(rows & mask.bool(), now, factor, advantages)
         if self._ratio.kind == "paper":
             return
         if old is not None:
             inputs["old_per_token_logps"] = torch.where(rows, now, old)
-        advantages = inputs["advantages"].unsqueeze(1)
         # Padding carries weights of no meaning, and no loss.
         inputs["advantages"] = torch.where(rows & mask.bool(), advantages * factor, advantages.expand_as(factor))
 
-    def _note(self, tokens: Bool[Tensor, "B T"], logps: Tensor, factor: Tensor) -> None:
+    def _note(self, tokens: Bool[Tensor, "B T"], logps: Tensor, factor: Tensor, advantages: Tensor) -> None:
         """Figures of the off-policy tokens of all processes; every process calls this equally often."""
         trainer = self._trainer
-        clipped = self._clipped(factor)
+        clipped = self._clipped(factor, advantages)
         w = torch.where(tokens, factor, 0.0).double()
         sums = torch.stack([tokens.sum().double(), torch.where(tokens, logps, 0.0).double().sum(),
                             (clipped & tokens).sum().double(), w.sum(), (w**2).sum()])  # fmt: skip
@@ -136,10 +141,14 @@ class OffPolicy:
                 }
             )
 
-    def _clipped(self, factor: Tensor) -> Tensor:
-        """Tokens at the end of their range: of the stock clipping, or of the truncation."""
-        if self._ratio.kind == "paper":
-            return (factor < 1 - self._trainer.epsilon_low) | (factor > 1 + self._trainer.epsilon_high)
+    def _clipped(self, factor: Float[Tensor, "B T"], advantages: Float[Tensor, "B 1"]) -> Bool[Tensor, "B T"]:
+        """Tokens that the stock loss clips, as it counts them, or that are at the truncation."""
+        trainer = self._trainer
         if self._ratio.kind == "behaviour":
             return factor >= self._ratio.truncation
+        if self._ratio.kind == "paper" and trainer.loss_type == "cispo":
+            return (factor > trainer.epsilon_high) & (advantages > 0)
+        if self._ratio.kind == "paper" and trainer.loss_type in CLIPPED:
+            low, high = factor < 1 - trainer.epsilon_low, factor > 1 + trainer.epsilon_high
+            return (low & (advantages < 0)) | (high & (advantages > 0))
         return torch.zeros_like(factor, dtype=torch.bool)

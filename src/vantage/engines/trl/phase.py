@@ -15,10 +15,11 @@ from accelerate.logging import get_logger
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from vantage.engines.trl import placing
 from vantage.engines.trl.guests import GuestRows
+from vantage.engines.trl.placing import Placing, drawn_with
 from vantage.engines.trl.rollout import Rollout, Row, row
-from vantage.engines.trl.speaking import Ask
+from vantage.engines.trl.speaking import Ask, Spoken
+from vantage.engines.trl.texts import Texts
 from vantage.groups import FUSED, Group, Member
 from vantage.methods import Rewards, Speaker
 from vantage.methods.metrics import group_metrics
@@ -94,7 +95,9 @@ class RolloutPhase:
     def __init__(self, trainer: VantageTrainer, anchors: tuple[Speaker, ...], guests: Guests | None = None) -> None:
         self._trainer = trainer
         self._anchors = anchors
-        self._guests = None if guests is None else GuestRows(trainer, guests)
+        texts = Texts(trainer)
+        self._placing = Placing(trainer, texts)
+        self._guests = None if guests is None else GuestRows(trainer, guests, texts)
         self._step = -1
         self._generations = 0
 
@@ -182,8 +185,8 @@ class RolloutPhase:
             groups[index // size].members.append(Member(FUSED, completion_text(completion), tokens, score))
         per_function = per_function.view(len(samples), size, -1)
         if self._anchors:
-            answers = [answer for answers in spoken.ids[len(prompts) :] for answer in answers]
-            per_function = torch.cat([per_function, self._hear_anchors(groups, anchors, answers)], dim=1)
+            alone = spoken.take(len(prompts), len(prompts) + len(anchors))
+            per_function = torch.cat([per_function, self._hear_anchors(groups, anchors, alone)], dim=1)
         if self._guests is not None and asked is not None:
             heard = self._hear(self._guests, asked, groups, prompts)
             per_function = torch.cat([per_function, heard], dim=1)
@@ -198,8 +201,7 @@ class RolloutPhase:
             per_function=per_function,
         )
         figures = self._judge(rollout, batch, size)
-        self._place(rollout, size)
-        return rollout, figures
+        return rollout, figures | self._placing.place(rollout, size)
 
     def _anchor_asks(self, samples: list[Sample], pictures: list[dict[str, Any]]) -> list[_Anchor]:
         """What is asked for single-source answers, those by the likeliest tokens first."""
@@ -217,12 +219,13 @@ class RolloutPhase:
                     found.append(_Anchor(problem, column, origin in own, Ask(prompt, 1, greedy, "anchors")))
         return found
 
-    def _hear_anchors(self, groups: list[Group], anchors: list[_Anchor], ids: list[list[int]]) -> Tensor:
+    def _hear_anchors(self, groups: list[Group], anchors: list[_Anchor], spoken: Spoken) -> Tensor:
         """Add single-source answers to every group; their rewards (P, S, F), NaN for a source that a sample lacks."""
         trainer = self._trainer
         shape = (len(groups), len(self._anchors), len(trainer.reward_funcs))
         rewards = torch.full(shape, torch.nan, device=trainer.accelerator.device)
         members = [[Member(speaker.origin, "") for speaker in self._anchors] for _ in groups]
+        ids = [answer for answers in spoken.ids for answer in answers]
         texts = trainer.processing_class.batch_decode(ids, skip_special_tokens=True)
         completions = [[{"role": "assistant", "content": text}] for text in texts]
         asked = [anchor.ask.prompt for anchor in anchors]
@@ -233,7 +236,10 @@ class RolloutPhase:
             if anchor.wanted:
                 origin = self._anchors[anchor.column].origin
                 rewards[anchor.problem, anchor.column] = per_function[index]
-                members[anchor.problem][anchor.column] = Member(origin, texts[index], ids[index], scores[index])
+                member = Member(origin, texts[index], ids[index], scores[index])
+                if spoken.logprobs is not None and not anchor.ask.greedy:
+                    member.logprobs = drawn_with(spoken.logprobs[index][0], ids[index])
+                members[anchor.problem][anchor.column] = member
         for group, answers in zip(groups, members, strict=True):
             group.members += answers
         return rewards
@@ -262,19 +268,6 @@ class RolloutPhase:
         for group, line in zip(groups, members, strict=True):
             group.members += line
         return rewards
-
-    def _place(self, rollout: Rollout, size: int) -> None:
-        """Put what the method wants to be learned in the place of single-source answers."""
-        placed = self._trainer.method.anchor_text
-        if placed == "anchor":
-            return
-        for index, group in enumerate(rollout.groups):
-            fused = group.members[:size]
-            for column in rollout.trained[index].nonzero().flatten().tolist():
-                member = group.members[column]
-                if member.origin.kind == "mono":
-                    member.placed = placing.text(placed, group.sample, fused[(column - size) % size])
-                    rollout.completion_ids[index][column] = placing.tokens(member.placed, self._trainer)
 
     def _score(
         self, rows: list[Row], prompts: list[Any], completions: list[Any], ids: list[list[int]]

@@ -9,18 +9,17 @@ import torch
 from trl import GRPOConfig
 
 from vantage.engines.trl import off_policy
+from vantage.engines.trl.off_policy import CLIPPED
 from vantage.errors import ConfigError, DataError
 from vantage.guests import Guests
 from vantage.methods import Method, Speaker
 from vantage.rewards import Reward
 from vantage.rewards import get as get_reward
 from vantage.samples import Sample
+from vantage.worlds import gold
 
 TOKEN_LEVEL = ("dapo", "bnpo", "dr_grpo", "cispo", "vespo")
 """Losses of TRL that are averaged over tokens rather than over completions."""
-
-CLIPPED = ("grpo", "dapo", "bnpo", "dr_grpo")
-"""Losses of TRL that clip the ratio to 1 - epsilon .. 1 + epsilon_high."""
 
 _REFUSED = {
     "tools": "tools answer in the middle of a completion",
@@ -74,21 +73,28 @@ def reconcile(method: Method, args: GRPOConfig, kwargs: dict[str, Any]) -> None:
                 "not repeat what the interrupted one would have done. Use a multiple"
             )
     if method.off_policy is not None:
-        off_policy.reconcile(method.off_policy, args, method.wants_guests)
+        off_policy.reconcile(method.off_policy, args)
     # A length limit that the method cannot work with is found here rather than after the first rollout.
     method.length_penalty(torch.zeros(1, 1, dtype=torch.long), args.max_completion_length)
 
 
 def check_guests(method: Method, guests: Guests | None) -> None:
-    """Guests are there if and only if the method takes them.
+    """Guests are there if and only if the method takes them, with what it wants to know of their answers.
 
     Raises:
-        ConfigError: they are missing, or nobody would listen.
+        ConfigError: they are missing, nobody would listen, or none of them can give the log-probs that are wanted.
     """
     if method.wants_guests and guests is None:
         raise ConfigError(f"{method.name} learns from the answers of other models, and no guests are given")
     if guests is not None and not method.wants_guests:
         raise ConfigError(f"guests are given, but {method.name} takes none; use the method ekipl over it")
+    weighed = method.off_policy is not None and method.off_policy.kind == "behaviour"
+    if guests is not None and weighed and not any(one.gives_logprobs for one in guests):
+        raise ConfigError(
+            "method.ratio is 'behaviour', which weighs an answer by the log-probs of who gave it, but none of "
+            f"{', '.join(repr(one.name) for one in guests)} gives any; set logprobs: true for an endpoint or a model, "
+            "or another ratio"
+        )
 
 
 def _clip_higher(method: Method, clip_high: float, args: GRPOConfig) -> None:
@@ -151,4 +157,6 @@ def anchor_columns(method: Method, dataset: Sequence[Sample]) -> tuple[Speaker, 
                 columns.update(dict.fromkeys(method.speakers(names)))
             except ConfigError as error:
                 raise ConfigError(f"row {sample.id!r}: {error}") from error
+        if method.anchor_text == "truth":
+            gold(sample)  # raises where there is no reasoning to write
     return tuple(columns)
