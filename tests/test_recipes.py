@@ -1,6 +1,7 @@
 import json
 import re
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -105,12 +106,17 @@ def test_relatives_of_tiny_ekipl_ask_sixteen_questions_a_step(name, rollouts):
 
 @pytest.mark.parametrize("size", ["2b", "7b"])
 @pytest.mark.parametrize("task", ["clevr-math", "geomath", "trance"])
-def test_recipes_of_vision_ekipl_are_those_of_reason_rft_with_two_guests(task, size):
+def test_recipes_of_vision_ekipl_are_those_of_reason_rft_with_two_guests(task, size, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where caches go
     path = recipes.find(f"papers/ekipl-{size}-{task}")
     recipe = recipes.load(path)
     assert recipe.model.path == f"Qwen/Qwen2-VL-{size.upper()}-Instruct"
     assert (recipe.method.statistics, recipe.method.off_policy.kind) == ("kept", "paper")
     assert len({guest.endpoint.url for guest in recipe.guests.from_}) == 2
+    # Google's server answers a request that names a seed with 400.
+    with closing(recipe.guests.open()) as guests:
+        seeds = {guest.name: guest.endpoint.settings.seed for guest in guests}
+    assert seeds == {"gpt-4o": 0, "gemini-1.5-pro": None}
     trainer = recipe.trainer
     completions = 8 * trainer["per_device_train_batch_size"] * trainer["gradient_accumulation_steps"]
     assert completions / trainer["num_generations"] == 16
