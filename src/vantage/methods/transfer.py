@@ -10,7 +10,8 @@ keeps its size: of the room of a group, M members are anchors and the rest fused
 This is our own; there is no paper. Its controls:
 
 1. ``placed`` puts another text into the rows of those anchors: one written from the truth, or a fused rollout's with
-   the right answer in place of its own. If either does as well, the source's evidence added nothing to its label.
+   the right answer in place of its own. If either does as well, the source's evidence added nothing to its label. An
+   engine leaves rows untrained whose text its policy cannot say, or whose reward does not take it for right.
 2. ``chosen: blind`` deals the anchors, their rewards and whether they are right, at random among the groups of the
    step that have anchors of the same sources and agree on whether all their fused answers are right (a positive moves
    little where they are). As many positives with the same rewards; but which group gets one no longer depends on what
