@@ -195,3 +195,12 @@ def test_logprobs_of_another_distribution_are_refused(bent):
 def test_an_endpoint_that_asks_for_no_logprobs_is_not_taken_for_one_that_does():
     with pytest.raises(ConfigError, match="asks for no log-probabilities"):
         EndpointGuest(FunctionEndpoint("f", lambda messages: "yes"), "f", logprobs=True)
+
+
+@pytest.mark.parametrize("status", [500, 429])
+def test_a_server_that_is_tried_again_and_again_is_late_with_what_it_says(status):
+    with Server(lambda n, body: ("status", status, (), "CUDA out of memory")) as server:
+        one = guest(server, retries=50, backoff=0.2)
+        (said,) = answers(one, wait=0.8)[0]
+        one.close()
+    assert said.kind == "late" and f"status {status}: CUDA out of memory" in said.reason

@@ -192,8 +192,9 @@ def test_each_kind_of_failure_is_told_once_a_guest(caplog):
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             table.start(SAMPLES, STYLE, [0, 0]).collect()
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 2 and all("failed: down" in text for text in told)
+    told = [record.getMessage() for record in caplog.records if "leaves a place empty" in record.getMessage()]
+    assert [text.partition(" leaves")[0] for text in told] == ["guest 'one'", "guest 'two'"]
+    assert all(text.endswith("in guests/missing/failed: failed: down") for text in told)
 
 
 def test_no_guests_is_no_wait():
@@ -242,3 +243,31 @@ def test_a_check_that_fails_names_the_guest():
     with pytest.raises(EndpointError, match="no such model") as caught:
         Guests([says("one"), Broken("two", None)]).check(SAMPLES)
     assert any("'two'" in note for note in caught.value.__notes__)
+
+
+def test_who_is_late_says_what_is_known_of_it(caplog):
+    """The server says 500 and 429 to every try; the retries are what takes so long."""
+
+    async def later(sample, turn):
+        await asyncio.sleep(30)
+
+    slow = Scripted("slow", later)
+    slow.trouble = lambda: "status 500: CUDA out of memory"
+    (said,) = asked([slow], wait=0.1)[0]
+    assert said.kind == "late" and "0.1 seconds" in said.reason and "CUDA out of memory" in said.reason
+    assert "CUDA out of memory" in caplog.text
+
+
+def test_what_an_end_cuts_short_is_not_told(caplog):
+    gate = threading.Event()
+
+    async def cut(sample, turn):
+        await asyncio.to_thread(gate.wait, 5)
+        return [Utterance("<think>", "g", finished=False)]
+
+    table = Guests([Scripted("g", cut)], 5)
+    under_way = table.start(SAMPLES, STYLE, [0, 0])
+    table.close()
+    gate.set()
+    assert texts(under_way.collect()) == [["cut"], ["cut"]]
+    assert not caplog.records

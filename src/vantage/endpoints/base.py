@@ -41,6 +41,7 @@ class Endpoint(ABC):
     Attributes:
         name: how tables and logs call it.
         settings: what it was told.
+        trouble: what the last try came to where it failed and is tried again; ``None`` once a reply has come.
     """
 
     def __init__(self, name: str, settings: EndpointSettings) -> None:
@@ -50,6 +51,7 @@ class Endpoint(ABC):
         self._ledger = Ledger(settings.budget)
         self._counts: Counter[str] = Counter()
         self._seconds = 0.0
+        self.trouble: str | None = None
         self._state: loop.Here | None = None
         _open.add(self)
 
@@ -310,9 +312,10 @@ class Endpoint(ABC):
                 tries += 1
                 try:
                     reply = await self._paid(request, tell if emit is not None else None)
+                    self.trouble = None
                     break
                 except Again as trouble:
-                    error = trouble.error
+                    self.trouble = error = trouble.error
                     seconds = retry.wait(tries - 1, settings.backoff, f"{settings.seed}:{request.key}", trouble.wait)
                     late = time.perf_counter() - start + seconds > patience
                     late = late or (patience < math.inf and not trouble.reached)

@@ -63,6 +63,7 @@ class Guest(ABC):
     Attributes:
         needs_group: whether it could answer only once the policy has; nothing asks such a guest yet.
         gives_logprobs: whether its answers may carry log-probabilities.
+        may_rest: whether it is left alone for a while where it gives nothing; see ``vantage.guests.rest``.
 
     Raises:
         ConfigError: no name, or fewer than one answer.
@@ -70,6 +71,7 @@ class Guest(ABC):
 
     needs_group: bool = False
     gives_logprobs: bool = True
+    may_rest: bool = True
 
     def __init__(self, name: str, n: int = 1) -> None:
         if not name.strip():
@@ -101,6 +103,10 @@ class Guest(ABC):
         Raises:
             VantageError: it cannot; says why.
         """
+
+    def trouble(self) -> str | None:
+        """What went wrong last and has been tried again since; ``None`` where nothing did, or nobody knows."""
+        return None
 
     def close(self) -> None:
         """Stop what is under way and let go of what it holds."""

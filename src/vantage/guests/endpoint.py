@@ -56,6 +56,10 @@ class EndpointGuest(Guest):
         """Ask whether the server is there and knows the model."""
         self.endpoint.check()
 
+    def trouble(self) -> str | None:
+        """What the server last answered instead of a reply, which retries may hide."""
+        return self.endpoint.trouble
+
     def close(self) -> None:
         """Close the connections."""
         self.endpoint.close()

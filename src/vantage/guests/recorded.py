@@ -111,6 +111,8 @@ class RecordedGuest(Guest):
         ConfigError: it holds several models, or not the one of that name.
     """
 
+    may_rest = False  # to ask it costs nothing, and a run that was resumed repeats what it gave
+
     def __init__(self, path: str | Path, name: str | None = None, n: int = 1) -> None:
         found: defaultdict[str, defaultdict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
         for line in read(path):

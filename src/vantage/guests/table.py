@@ -6,20 +6,22 @@ import asyncio
 import logging
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from itertools import chain
 
 from vantage.endpoints import loop
 from vantage.errors import BudgetError, ConfigError, VantageError
 from vantage.groups import Origin, guest
 from vantage.guests.base import Guest, Refusal, Utterance
+from vantage.guests.rest import Rest
 from vantage.printing import printable
 from vantage.samples import PromptStyle, Sample
 
 logger = logging.getLogger(__name__)
 
 Answers = list[Utterance | Refusal]
-LATE = Refusal("late")
 _TOLD = 200
 
 
@@ -48,6 +50,8 @@ class Guests(Sequence[Guest]):
         self._guests, self.wait = tuple(guests), wait
         self.columns: tuple[Origin, ...] = tuple(guest(one.name) for one in guests for _ in range(one.n))
         self._told: set[tuple[str, str]] = set()
+        self._rests = {one.name: Rest() for one in guests if one.may_rest}
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._guests)
@@ -66,8 +70,9 @@ class Guests(Sequence[Guest]):
             style: how the policy is asked.
             turns: for each sample which answers are wanted; see ``Guest.ask``.
         """
+        instead = {name: rest.instead for name, rest in self._rests.items() if samples and rest.skips()}
         cells = [
-            [_Cell(self, one, sample, style, turn) for one in self._guests]
+            [_Cell(self, one, sample, style, turn, instead.get(one.name)) for one in self._guests]
             for sample, turn in zip(samples, turns, strict=True)
         ]
 
@@ -77,7 +82,16 @@ class Guests(Sequence[Guest]):
                 cell.begin()
 
         loop.shared().call_soon_threadsafe(begin)
-        return Asked(cells, self.wait)
+        return Asked(self, cells)
+
+    def heard(self, answers: Mapping[str, Sequence[Utterance | Refusal]], whole: bool) -> None:
+        """Take note of what a generation's guests said, by name, and tell of one that rests or is back.
+
+        With ``whole`` they had all the time that they may have.
+        """
+        for name, said in answers.items():
+            if name in self._rests and (news := self._rests[name].heard(said, whole)) and not self._closed:
+                logger.warning("guest %r: %s", name, news)
 
     def check(self, samples: Sequence[Sample]) -> None:
         """Find out whether every guest can be asked about samples like these.
@@ -93,24 +107,28 @@ class Guests(Sequence[Guest]):
                 raise
 
     def close(self) -> None:
-        """Let every guest go."""
+        """Let every guest go; nothing is told of what that cuts short."""
+        self._closed = True
         for one in self._guests:
             one.close()
 
     def tell(self, name: str, refusal: Refusal) -> None:
         """Warn of a failure, once a guest and kind: the logs count all of them."""
-        if (name, refusal.kind) not in self._told:
-            self._told.add((name, refusal.kind))
-            logger.warning(
-                "guest %r: %s; its places stay empty, and further ones are only counted", name, refusal.reason
-            )
+        if self._closed or (name, refusal.kind) in self._told:
+            return
+        self._told.add((name, refusal.kind))
+        # The reason last, as it may end in a mark of its own.
+        logger.warning(
+            "guest %r leaves a place empty; further ones are only counted, in guests/missing/%s: %s",
+            name, refusal.kind, refusal.reason,
+        )  # fmt: skip
 
 
 class Asked:
     """Questions under way; made by ``Guests.start``."""
 
-    def __init__(self, cells: Sequence[Sequence[_Cell]], wait: float) -> None:
-        self._cells, self._wait = cells, wait
+    def __init__(self, of: Guests, cells: Sequence[Sequence[_Cell]]) -> None:
+        self._of, self._cells = of, cells
         self._found: list[Answers] | None = None
         self._lock = threading.Lock()
 
@@ -118,28 +136,38 @@ class Asked:
         """What the guests said, a row a sample and an entry a column; called again, the same.
 
         Waits at most that many seconds, by default ``wait``, counted from the first call. What is missing then is
-        ``LATE`` for ever: it is cancelled, and nobody sees what still comes.
+        late for ever: it is cancelled, and nobody sees what still comes.
         """
         with self._lock:
             if self._found is None:
-                longest = self._wait if seconds is None else seconds
+                longest = self._of.wait if seconds is None else seconds
                 wait([cell.answers for row in self._cells for cell in row], timeout=longest)
-                self._found = [[said for cell in row for said in cell.close()] for row in self._cells]
+                closed = [[(cell, cell.close()) for cell in row] for row in self._cells]
+                asked: defaultdict[str, Answers] = defaultdict(list)
+                for cell, said in chain.from_iterable(closed):
+                    if cell.instead is None:
+                        asked[cell.guest.name] += said
+                self._of.heard(asked, whole=longest >= self._of.wait)
+                self._found = [[one for _, said in row for one in said] for row in closed]
             return self._found
 
 
 class _Cell:
-    """What one guest is asked about one sample."""
+    """What one guest is asked about one sample; with ``instead``, it is not asked, and that stands in its places."""
 
-    def __init__(self, of: Guests, guest: Guest, sample: Sample, style: PromptStyle, turn: int) -> None:
-        self.of, self.guest = of, guest
+    def __init__(
+        self, of: Guests, guest: Guest, sample: Sample, style: PromptStyle, turn: int, instead: Refusal | None
+    ) -> None:
+        self.of, self.guest, self.instead = of, guest, instead
         self.asked = (sample, style, turn)
         self.answers: Future[Answers] = Future()
         self.task: asyncio.Task[None] | None = None
+        if instead is not None:
+            self.answers.set_result([instead] * guest.n)
 
     def begin(self) -> None:
         """Ask; on the shared loop."""
-        if not self.answers.cancelled():
+        if self.instead is None and not self.answers.cancelled():
             self.task = asyncio.get_running_loop().create_task(self._ask())
 
     def close(self) -> Answers:
@@ -147,8 +175,11 @@ class _Cell:
         if not self.answers.cancel():
             return self.answers.result()
         loop.shared().call_soon_threadsafe(lambda: self.task and self.task.cancel())
-        self.of.tell(self.guest.name, LATE)
-        return [LATE] * self.guest.n
+        trouble = self.guest.trouble()
+        cause = f"; its last error: {_short(trouble)}" if trouble else ""
+        late = Refusal(f"late: not there {self.of.wait:g} seconds (guests.wait) after the policy had spoken{cause}")
+        self.of.tell(self.guest.name, late)
+        return [late] * self.guest.n
 
     async def _ask(self) -> None:
         answers = await self._answers()
@@ -194,6 +225,6 @@ def _whole(said: Utterance | Refusal) -> Utterance | Refusal:
     return said
 
 
-def _short(error: Exception) -> str:
+def _short(error: Exception | str) -> str:
     text = printable(" ".join(str(error)[: 2 * _TOLD].split()))
     return text if len(text) <= _TOLD else text[:_TOLD] + "..."
