@@ -194,7 +194,7 @@ def test_each_kind_of_failure_is_told_once_a_guest(caplog):
             table.start(SAMPLES, STYLE, [0, 0]).collect()
     told = [record.getMessage() for record in caplog.records if "leaves a place empty" in record.getMessage()]
     assert [text.partition(" leaves")[0] for text in told] == ["guest 'one'", "guest 'two'"]
-    assert all(text.endswith("in guests/missing/failed: failed: down") for text in told)
+    assert all(text.endswith("(guests/missing/failed): down") for text in told)
 
 
 def test_no_guests_is_no_wait():

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from vantage.methods import Decision, Ekipl, Grpo, Mars, Rewards
+from vantage.methods import Decision, Ekipl, Grpo, Mars, MarsTransfer, Rewards
 from vantage.methods.metrics import group_metrics, guest_metrics
 
 NAN = math.nan
@@ -18,7 +18,9 @@ def figures(method, fused=FUSED, mono=MONO, sources=("rgb", "infrared")):
 
 
 def test_four_groups_counted_on_fingers():
-    assert figures(Mars()) == pytest.approx(
+    found = figures(Mars())
+    assert math.isnan(found.pop("anchors/trained"))  # none does
+    assert found == pytest.approx(
         {
             "groups/silent": 0.25,  # the last
             "groups/revived_wrong": 0.25,  # the first
@@ -45,6 +47,16 @@ def test_unscored_members_count_nowhere():
     assert found["gain"] == -1.0
     assert found["anchor/rgb/accuracy"] == 1.0
     assert found["anchor/infrared/accuracy"] == 0.0
+
+
+def test_trained_anchors_counted_on_fingers():
+    """Right are four of eight; one of the right ones came without a score."""
+    mono = torch.tensor([[1.0, 0.0], [0.0, NAN], [1.0, 1.0], [0.0, 0.0]])
+    correct = torch.cat([FUSED, mono], dim=1)
+    rewards = Rewards.of(FUSED, mono, correct=correct)
+    for method in (MarsTransfer(), MarsTransfer(chosen="blind", placed="truth")):
+        found = group_metrics(rewards, FUSED, mono, method.decide(rewards, 0), ("rgb", "infrared"))
+        assert found["anchors/trained"] == pytest.approx(3 / 7)  # dealing moves them and changes no number
 
 
 def test_guests_counted_on_fingers():

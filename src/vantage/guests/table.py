@@ -119,8 +119,8 @@ class Guests(Sequence[Guest]):
         self._told.add((name, refusal.kind))
         # The reason last, as it may end in a mark of its own.
         logger.warning(
-            "guest %r leaves a place empty; further ones are only counted, in guests/missing/%s: %s",
-            name, refusal.kind, refusal.reason,
+            "guest %r leaves a place empty; further ones are only counted (guests/missing/%s): %s",
+            name, refusal.kind, refusal.reason.partition(": ")[2] or refusal.kind,
         )  # fmt: skip
 
 

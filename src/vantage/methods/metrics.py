@@ -36,7 +36,8 @@ def group_metrics(
         - with anchors, ``groups/revived_wrong``: share whose fused answers are all wrong while an anchor is right, and
           ``groups/revived_right``: all right while an anchor is wrong;
         - with anchors, ``gain``: information gain, and ``gain/<source>``: fused minus that source's anchor, both in
-          units of reward, and ``anchor/<source>/accuracy``: share of that source's anchors that are right.
+          units of reward, and ``anchor/<source>/accuracy``: share of that source's anchors that are right;
+        - ``anchors/trained``: share of the scored anchors that train, NaN where none does.
     """
     metrics = {"groups/silent": 1.0 - decision.signal().double().mean().item()}
     if not sources:
@@ -52,6 +53,9 @@ def group_metrics(
     for column, source in enumerate(sources):
         metrics[f"gain/{source}"] = _mean(gains[:, column])
         metrics[f"anchor/{source}/accuracy"] = _mean(correct_mono[:, column])
+    heard = ~rewards.mono.isnan()
+    trained = heard & decision.trained[:, rewards.columns("mono")]
+    metrics["anchors/trained"] = (trained.sum() / heard.sum()).item() if trained.any() else float("nan")
     return metrics
 
 

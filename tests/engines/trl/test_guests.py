@@ -372,8 +372,9 @@ def test_late_and_hostile_answers_leave_the_group_smaller(run, caplog):
         name: [m for g in groups for m in g["members"] if m["origin"] == f"guest:{name}"]
         for name in ("slow", "hostile")
     }
-    assert all(m["refused"] == "late" for m in members["slow"])
+    assert all(m["refused"].startswith("late: ") for m in members["slow"])
     assert all(m["refused"] and not m["trained"] and m["reward"] is None for m in members["hostile"])
+    assert [metrics[0][f"guests/{name}/missing"] for name in ("slow", "hostile", "gold")] == [1, 1, 0]
     missing = {name: row for name, row in metrics[0].items() if name.startswith("guests/missing") and row}
     # Of six answers two were late; the hostile one has four texts in turn, of which a step hears two.
     assert missing.pop("guests/missing") == pytest.approx(2 / 3) and missing["guests/missing/late"] == pytest.approx(

@@ -101,8 +101,8 @@ class GuestRows:
     def figures(self, rewards: Rewards, decision: Decision, groups: Sequence[Group]) -> dict[str, float]:
         """What became of the guests of all processes.
 
-        Beside ``guest_metrics``: the share of their answers that have no place in a group, ``guests/missing``, and that
-        of each reason, ``guests/missing/<kind>``.
+        Beside ``guest_metrics``: the share of their answers that have no place in a group, ``guests/missing``, that of
+        each guest's, ``guests/<name>/missing``, and that of each reason, ``guests/missing/<kind>``.
 
         Args:
             rewards: of every member of every process.
@@ -110,9 +110,21 @@ class GuestRows:
             groups: of this process, whose guests have spoken.
         """
         accelerator = self._trainer.accelerator
-        kinds = [Refusal(member.refused).kind for group in groups for member in group.of("guest")]
-        counts = torch.tensor([[len(kinds), *(kinds.count(kind) for kind in MISSING)]], device=accelerator.device)
-        asked, *missing = accelerator.gather(counts).sum(0).tolist()
+        names = dict.fromkeys(origin.name for origin in self.columns)
+        members = [member for group in groups for member in group.of("guest")]
+        kinds = [Refusal(member.refused).kind for member in members]
+        empty = [member.origin.name for member in members if member.refused]
+        parts = (
+            [len(members)],
+            [kinds.count(kind) for kind in MISSING],
+            [sum(member.origin.name == name for member in members) for name in names],
+            [empty.count(name) for name in names],
+        )
+        counts = torch.tensor([[one for part in parts for one in part]], device=accelerator.device)
+        summed = iter(accelerator.gather(counts).sum(0).tolist())
+        (asked,), missing, asked_of, missing_of = ([next(summed) for _ in part] for part in parts)
         shares = {f"guests/missing/{kind}": count / asked for kind, count in zip(MISSING, missing, strict=True)}
+        each = zip(names, missing_of, asked_of, strict=True)
+        shares |= {f"guests/{name}/missing": count / max(1, of) for name, count, of in each}
         found = guest_metrics(rewards, decision, [origin.name for origin in self.columns])
-        return {**found, "guests/missing": sum(shares.values()), **shares}
+        return {**found, "guests/missing": sum(missing) / asked, **shares}

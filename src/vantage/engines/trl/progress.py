@@ -58,7 +58,7 @@ class RichProgress(TrainerCallback):
 
 
 def describe(logs: dict[str, Any]) -> str:
-    """The figures of a step in words: reward, accuracy, what the second source brought, groups without signal."""
+    """The figures of a step in words: reward, accuracy, what the second source and guests brought, silent groups."""
     parts = [f"reward {logs['reward']:.2f}"]
     if logs.get("accuracy") is not None:
         parts.append(f"right {100 * logs['accuracy']:3.0f} %")
@@ -66,4 +66,9 @@ def describe(logs: dict[str, Any]) -> str:
         parts.append(f"gain of fusion {round(logs['gain'], 2) + 0.0:+.2f}")
     if logs.get("groups/silent") is not None:
         parts.append(f"silent groups {100 * logs['groups/silent']:3.0f} %")
+    if logs.get("guests/kept") is not None:
+        missing = logs.get("guests/missing") or 0.0
+        # A few of very many are some all the same.
+        told = f", {max(1, round(100 * missing))} % missing" if missing else ""
+        parts.append(f"guests {100 * logs['guests/kept']:.0f} % of kept{told}")
     return "  ".join(parts)
