@@ -36,7 +36,7 @@ ROPE = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}
 VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
-def model(family, dtype=torch.float32, **text):
+def model(family, dtype=torch.float32, attention="sdpa", **text):
     torch.manual_seed(0)
     text = {**TEXT, **text}
     ids = {"image_token_id": PICTURE, "tie_word_embeddings": False}
@@ -55,7 +55,7 @@ def model(family, dtype=torch.float32, **text):
         make, config = (SmolVLMForConditionalGeneration, SmolVLMConfig) if family == "smolvlm" else (
             Idefics3ForConditionalGeneration, Idefics3Config)  # fmt: skip
         settings = config(
-            text_config={**text, "model_type": "llama"}, vision_config={**VISION, "image_size": 64, "patch_size": 8},
+            text_config={"model_type": "llama", **text}, vision_config={**VISION, "image_size": 64, "patch_size": 8},
             scale_factor=2, pad_token_id=PAD, **ids,
         )  # fmt: skip
     elif family == "llava":
@@ -64,13 +64,13 @@ def model(family, dtype=torch.float32, **text):
             {**VISION, "image_size": 32, "patch_size": 8, "projection_dim": 32},
         )
         settings = LlavaConfig(
-            text_config={**text, "model_type": "llama"}, vision_config={**vision, "model_type": "clip_vision_model"},
+            text_config={"model_type": "llama", **text}, vision_config={**vision, "model_type": "clip_vision_model"},
             image_token_index=PICTURE, image_seq_length=TOKENS, tie_word_embeddings=False,
         )  # fmt: skip
     elif family == "internvl":
         make = InternVLForConditionalGeneration
         settings = InternVLConfig(
-            text_config={**text, "model_type": "qwen2"},
+            text_config={"model_type": "qwen2", **text},
             vision_config={**VISION, "image_size": [32, 32], "patch_size": [4, 4]},
             image_seq_length=TOKENS, downsample_ratio=0.5, **ids,
         )  # fmt: skip
@@ -83,7 +83,7 @@ def model(family, dtype=torch.float32, **text):
             mm_tokens_per_image=TOKENS, image_token_index=PICTURE, boi_token_index=OPEN, eoi_token_index=CLOSE,
             tie_word_embeddings=False,
         )  # fmt: skip
-    made = make._from_config(settings, attn_implementation="sdpa", dtype=torch.float32)
+    made = make._from_config(settings, attn_implementation=attention, dtype=torch.float32)
     with torch.no_grad():  # projections that begin at nought would hide the pictures
         for parameter in made.parameters():
             if parameter.ndim > 1 and not parameter.any():

@@ -112,7 +112,7 @@ def test_positions_that_count_tokens_are_seen(monkeypatch):
     assert (found - expected).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize(("family", "path"), [("qwen2_5_vl", "fast"), ("smolvlm", "fast"), ("gemma3", "portable")])
+@pytest.mark.parametrize(("family", "path"), PATHS)
 @pytest.mark.parametrize("reentrant", [True, False])
 def test_checkpointing_changes_nothing(family, path, reentrant):
     model = small.model(family).train()
@@ -127,15 +127,15 @@ def test_checkpointing_changes_nothing(family, path, reentrant):
     assert difference(gradient(model), plain) < 2e-6
 
 
-@pytest.mark.parametrize("path", ["portable", "fast"])
-def test_an_adapter_learns_what_it_would(path):
-    model = small.model("qwen2_5_vl")
+@pytest.mark.parametrize(("family", "path"), PATHS)
+def test_an_adapter_learns_what_it_would(family, path):
+    model = small.model(family)
     adapted = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
-    many, ids, mask = case("qwen2_5_vl")
-    expected = small.repeated(adapted, "qwen2_5_vl", many, ids, mask)
+    many, ids, mask = case(family)
+    expected = small.repeated(adapted, family, many, ids, mask)
     expected.sum().backward()
     theirs = gradient(adapted)
-    found = sharing.log_probs(adapted, small.collate("qwen2_5_vl", many), ids, mask, path=path).values
+    found = sharing.log_probs(adapted, small.collate(family, many), ids, mask, path=path).values
     found.sum().backward()
     assert theirs and all("lora" in name for name in theirs)
     assert (found - expected).abs().max() < 2e-6 and difference(gradient(adapted), theirs) < 2e-6
@@ -176,5 +176,80 @@ def test_what_cannot_be_shared_is_refused():
     with pytest.raises(DataError, match="8 completions cannot be shared out among 3 prompts"):
         sharing.log_probs(model, small.collate("gemma3", many), ids[:8], mask[:8])
     model.config.model_type = "brandnew"
-    with pytest.raises(ConfigError, match="not shared for 'brandnew'; known: qwen2_5_vl, "):
+    with pytest.raises(ConfigError, match=r"'brandnew' is not known \(known: qwen2_5_vl, "):
         sharing.log_probs(model, small.collate("gemma3", many), ids, mask)
+
+
+TEXTS = [(family.name, text) for family in sharing.FAMILIES.values() for text in family.texts if len(family.texts) > 1]
+
+
+@pytest.mark.parametrize(("family", "text"), TEXTS)
+@pytest.mark.parametrize("path", ["portable", "fast"])
+def test_every_language_model_of_a_family(family, text, path):
+    model = small.model(family, model_type=text, sliding_window=None)
+    assert model.config.get_text_config().model_type == text
+    many, ids, mask = case(family)
+    with torch.no_grad():
+        expected = small.repeated(model, family, many, ids, mask)
+        found = sharing.log_probs(model, small.collate(family, many), ids, mask, path=path).values
+    assert (found - expected).abs().max() < 2e-6
+
+
+@pytest.mark.parametrize(
+    ("family", "text", "why"),
+    [
+        ("llava", {"model_type": "mistral", "sliding_window": 24}, "layers of this 'mistral' see only 24 tokens back"),
+        (
+            "qwen2_5_vl",
+            {"use_sliding_window": True, "sliding_window": 20, "max_window_layers": 1},
+            "layers of this 'qwen2_5_vl_text' see only 20 tokens back",
+        ),
+        ("llava", {"model_type": "olmo2"}, "llava is known with .*llama.*, not with 'olmo2'"),
+    ],
+    ids=str,
+)
+def test_a_text_that_sees_otherwise_is_refused(family, text, why):
+    model = small.model(family, **text)
+    many, ids, mask = case(family)
+    batch = small.collate(family, many)
+    with pytest.raises(ConfigError, match=why):
+        sharing.log_probs(model, batch, ids, mask)
+    with pytest.raises(ConfigError, match=why):
+        sharing.generate(model, batch, [1] * len(many), max_new_tokens=1, ends=())
+
+
+@pytest.mark.parametrize(("family", "path"), PATHS)
+def test_a_model_that_was_loaded_with_another_attention(family, path):
+    """Eager attention would add a mask of truth values as 0 and 1."""
+    model = small.model(family, attention="eager")
+    many, ids, mask = case(family)
+    with torch.no_grad():
+        expected = small.repeated(model, family, many, ids, mask)
+        found = sharing.log_probs(model, small.collate(family, many), ids, mask, path=path).values
+    assert (found - expected).abs().max() < 5e-6
+
+
+def test_scores_that_are_changed_on_the_way_are_refused():
+    many, _, _ = case("llava")
+    model, batch = small.model("llava"), small.collate("llava", many)
+    sharing.install(model)
+    with pytest.raises(ConfigError, match="not shared for attention with softcap"):
+        model(**batch, softcap=30.0)
+
+
+def test_prompts_of_one_token_or_padded_on_the_right_are_refused():
+    model = small.model("llava")
+    many, ids, mask = case("llava")
+    batch = small.collate("llava", many)
+    flipped = {**batch, "attention_mask": batch["attention_mask"].flip(1), "input_ids": batch["input_ids"].flip(1)}
+    one = {
+        "input_ids": torch.tensor([[0, 0, 21], [20, 21, 22]]),
+        "attention_mask": torch.tensor([[0, 0, 1], [1, 1, 1]]),
+    }
+    for prompts, why in ((flipped, "one of these ends in padding"), (one, "at least two tokens")):
+        with pytest.raises(DataError, match=why):
+            sharing.log_probs(
+                model, prompts, ids[: 2 * len(prompts["input_ids"])], mask[: 2 * len(prompts["input_ids"])]
+            )
+        with pytest.raises(DataError, match=why):
+            sharing.generate(model, prompts, [1] * len(prompts["input_ids"]), max_new_tokens=1, ends=())

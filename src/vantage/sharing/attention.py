@@ -25,6 +25,8 @@ from vantage.sharing.prefix import Prefix
 NAME = "vantage_shared"
 ARGUMENT = "vantage_layout"
 """Passed to a model, it reaches the attention function."""
+_EXTRAS = ("softcap", "s_aux")
+"""What some models ask of attention that ``sdpa`` passes over in silence."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,31 @@ class Layout:
         prompt: Q, tokens of the prompt, padding on its left included.
         group: G, completions of a prompt.
         bias: minus infinity at padding of the prompt, 0 elsewhere; ``None`` where there is none.
+        causal: what the prompt's tokens do not see of it, minus infinity; ``None`` where there is no padding.
     """
 
     prompt: int
     group: int
     bias: Float[Tensor, "B 1 1 Q"] | None = None
+    causal: Float[Tensor, "B 1 Q Q"] | None = None
+
+    @classmethod
+    def of(cls, valid: Bool[Tensor, "B Q"], group: int, dtype: torch.dtype) -> Layout:
+        """For prompts that are there where ``valid`` is true."""
+        prompt = valid.shape[1]
+        if valid.all():
+            return cls(prompt, group)
+        bias = torch.zeros(valid.shape, dtype=dtype, device=valid.device)[:, None, None]
+        bias = bias.masked_fill(~valid[:, None, None], float("-inf"))
+        causal = torch.full((prompt, prompt), float("-inf"), dtype=dtype, device=valid.device).triu(1) + bias
+        causal.diagonal(dim1=-2, dim2=-1).zero_()  # padding attends to itself, so that no row is empty
+        return cls(prompt, group, bias, causal)
+
+    def to(self, dtype: torch.dtype) -> Layout:
+        """In another precision."""
+        if self.bias is None or self.causal is None or self.bias.dtype == dtype:
+            return self
+        return replace(self, bias=self.bias.to(dtype), causal=self.causal.to(dtype))
 
 
 def attention(
@@ -56,8 +78,11 @@ def attention(
     """As ``sdpa``; where there is a layout, of packed rows or of rows behind shared prompts, whatever the mask says.
 
     Raises:
-        ConfigError: dropout, or tensors for which there is no kernel.
+        ConfigError: dropout, tensors for which there is no kernel, or scores that are changed in a way of their own.
     """
+    strange = [name for name in _EXTRAS if kwargs.get(name) is not None]
+    if strange:
+        raise ConfigError(f"prompts are not shared for attention with {' and '.join(strange)}")
     if vantage_layout is not None and torch.is_autocast_enabled(query.device.type):
         # As autocast does for attention by its public name; kernels by their own names take what they are given.
         kind = torch.get_autocast_dtype(query.device.type)
@@ -69,9 +94,7 @@ def attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    layout, split = vantage_layout, vantage_layout.prompt
-    if layout.bias is not None and layout.bias.dtype != query.dtype:
-        layout = replace(layout, bias=layout.bias.to(query.dtype))
+    layout, split = vantage_layout.to(query.dtype), vantage_layout.prompt
     kernel = kernel_for(query, layout.bias is not None)
     if dropout or kernel is None:
         raise ConfigError(
@@ -82,7 +105,7 @@ def attention(
     (prompt_q, own_q), (prompt_k, own_k), (prompt_v, own_v) = (
         x.split([split, x.shape[2] - split], dim=2) for x in (query, key, value)
     )
-    prompt = _causal(prompt_q, prompt_k, prompt_v, layout.bias, scale)
+    prompt = _causal(prompt_q, prompt_k, prompt_v, layout.causal, scale)
     own = merged_attention(
         own_q.contiguous(), prompt_k, prompt_v, own_k, own_v,
         group=layout.group, scale=scale, kernel=kernel, bias=layout.bias,
@@ -90,15 +113,10 @@ def attention(
     return torch.cat([prompt, own], dim=2).transpose(1, 2).contiguous(), None
 
 
-def _causal(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+def _causal(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     repeat = q.shape[1] // k.shape[1]
     k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
-    sdpa = nn.functional.scaled_dot_product_attention
-    if bias is None:
-        return sdpa(q, k, v, is_causal=True, scale=scale)
-    hidden = torch.full((q.shape[2], q.shape[2]), float("-inf"), dtype=q.dtype, device=q.device).triu(1) + bias
-    hidden.diagonal(dim1=-2, dim2=-1).zero_()  # padding attends to itself, so that no row is empty
-    return sdpa(q, k, v, attn_mask=hidden, scale=scale)
+    return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, scale=scale)
 
 
 AttentionInterface.register(NAME, attention)

@@ -46,6 +46,8 @@ def wanted(config: GenerationConfig, defaults: GenerationConfig | None = None) -
     said = {key: value for key, value in config.to_dict().items() if value is not None}
     given = {key: value for key, value in (defaults.to_dict() if defaults else {}).items() if value is not None}
     values: dict[str, Any] = {**given, **said}
+    if values.get("cache_implementation") == "hybrid":  # of older checkpoints; `generate` passes over it too
+        del values["cache_implementation"]
     neutral = {**GenerationConfig()._get_default_generation_params(), "cache_implementation": "dynamic"}
     foreign = {
         key: value

@@ -21,7 +21,7 @@ from transformers import (
 from vantage.errors import ConfigError, DataError
 from vantage.sharing.attention import ARGUMENT, install, plain
 from vantage.sharing.families import family_of
-from vantage.sharing.packing import PER_TOKEN, prompt_positions
+from vantage.sharing.packing import PER_TOKEN, check, prompt_positions
 from vantage.sharing.pictures import encoded_once
 from vantage.sharing.prefix import Prefix
 
@@ -101,11 +101,12 @@ def generate(
 
     Raises:
         ConfigError: the family is not known, or no token may be said.
-        DataError: groups that do not fit the prompts.
+        DataError: groups that do not fit the prompts, or prompts that end in padding.
     """
     number = len(prompts["input_ids"])
     if len(groups) != number or min(groups, default=0) < 1 or (greedy is not None and len(greedy) != number):
         raise DataError(f"{number} prompts take one number of rows each, at least 1, not {list(groups)}")
+    check(prompts)
     if max_new_tokens < 1:
         raise ConfigError(f"max_new_tokens is at least 1, not {max_new_tokens}")
     growing = _Growing(model, prompts, groups, sampling or Sampling(), greedy or [False] * number)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Bool
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from vantage.errors import ConfigError
 from vantage.sharing.attention import packed_mask, plain
@@ -27,11 +27,13 @@ class Family:
 
     Attributes:
         name: ``model_type`` of its configuration.
+        texts: those of the language models that have been checked inside it.
         causal: every token of text and pictures sees what stands before it and nothing else; the fast path needs it.
         both_ways: tokens of one picture see each other both ways.
     """
 
     name: str
+    texts: tuple[str, ...]
     causal: bool = True
     both_ways: bool = False
 
@@ -60,29 +62,32 @@ class Family:
     def masks(self, packed: Packed, model: PreTrainedModel) -> Masks:
         """Masks of the portable path, one, or one a kind of layer."""
         text = plain(model).config.get_text_config()
-        positions = packed.position_ids if packed.position_ids.ndim == 2 else packed.position_ids[0]
         pictures = packed.more["token_type_ids"] == 1 if self.both_ways else None
-        full = packed_mask(packed.valid, packed.segments, positions, pictures)
-        kinds = set(getattr(text, "layer_types", None) or ())
-        if kinds <= {"full_attention"}:
+        full = packed_mask(packed.valid, packed.segments, packed.position_ids, pictures)
+        if not _windows(text):
             return full
-        window = packed_mask(packed.valid, packed.segments, positions, pictures, text.sliding_window)
-        known = {"full_attention": full, "sliding_attention": window}
-        if not kinds <= set(known):
-            raise ConfigError(f"{self.name}: layers of kind {', '.join(sorted(kinds - set(known)))} are not known")
-        return known
+        window = packed_mask(packed.valid, packed.segments, packed.position_ids, pictures, text.sliding_window)
+        return {"full_attention": full, "sliding_attention": window}
+
+
+def _windows(text: PreTrainedConfig) -> bool:
+    """Whether some layer sees only so many tokens back."""
+    kinds = getattr(text, "layer_types", None)
+    if kinds:
+        return set(kinds) != {"full_attention"}
+    return getattr(text, "sliding_window", None) is not None and getattr(text, "use_sliding_window", True)
 
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
-        Family("qwen2_5_vl"),
-        Family("qwen3_vl"),
-        Family("smolvlm"),
-        Family("idefics3"),
-        Family("llava"),
-        Family("internvl"),
-        Family("gemma3", causal=False, both_ways=True),
+        Family("qwen2_5_vl", ("qwen2_5_vl_text",)),
+        Family("qwen3_vl", ("qwen3_vl_text",)),
+        Family("smolvlm", ("llama",)),
+        Family("idefics3", ("llama", "mistral")),
+        Family("llava", ("llama", "mistral", "qwen2", "qwen3")),
+        Family("internvl", ("llama", "qwen2", "qwen3")),
+        Family("gemma3", ("gemma3_text",), causal=False, both_ways=True),
     )
 }
 """By ``model_type``."""
@@ -92,9 +97,16 @@ def family_of(model: PreTrainedModel) -> Family:
     """The family of a model.
 
     Raises:
-        ConfigError: it is not known, so nobody has checked that sharing changes nothing.
+        ConfigError: nobody has checked that sharing changes nothing for a model like this; says what is unlike.
     """
-    name = plain(model).config.model_type
-    if name not in FAMILIES:
-        raise ConfigError(f"prompts are not shared for {name!r}; known: {', '.join(FAMILIES)}")
-    return FAMILIES[name]
+    config = plain(model).config
+    family, text = FAMILIES.get(config.model_type), config.get_text_config()
+    if family is None:
+        raise ConfigError(f"the family {config.model_type!r} is not known (known: {', '.join(FAMILIES)})")
+    if text.model_type not in family.texts:
+        raise ConfigError(
+            f"{family.name} is known with the language models {', '.join(family.texts)}, not with {text.model_type!r}"
+        )
+    if _windows(text) and not family.both_ways:
+        raise ConfigError(f"layers of this {text.model_type!r} see only {text.sliding_window} tokens back")
+    return family

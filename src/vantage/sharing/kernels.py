@@ -61,7 +61,7 @@ class Flash:
 
 
 class CudaFlash:
-    """Flash attention of CUDA devices, for half precision and no bias."""
+    """Flash attention of CUDA devices from Ampere on, for half precision and no bias."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, scale: float) -> Part:  # noqa: D102
         out, lse, *_ = _ops._scaled_dot_product_flash_attention(q, k, v, 0.0, causal, False, scale=scale)
@@ -80,7 +80,7 @@ class CudaFlash:
 
 
 class CudaEfficient:
-    """Memory-efficient attention of CUDA devices, for single precision and no bias."""
+    """Memory-efficient attention of CUDA devices, for single precision, half on older ones, and no bias."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, scale: float) -> Part:  # noqa: D102
         out, lse, *_ = _ops._scaled_dot_product_efficient_attention(q, k, v, None, True, 0.0, causal, scale=scale)
@@ -120,9 +120,10 @@ def kernel_for(query: Tensor, biased: bool) -> Kernel | None:
         return Flash() if query.is_floating_point() else None
     if query.device.type != "cuda" or biased or query.shape[-1] % 8:
         return None
-    if query.dtype in (torch.bfloat16, torch.float16):
+    ampere = torch.cuda.get_device_capability(query.device) >= (8, 0)
+    if query.dtype in (torch.bfloat16, torch.float16) and ampere:
         return CudaFlash() if query.shape[-1] <= 256 else None
-    return CudaEfficient() if query.dtype == torch.float32 else None
+    return CudaEfficient() if query.dtype in (torch.float32, torch.float16) else None
 
 
 def merge(one: Part, two: Part) -> Part:

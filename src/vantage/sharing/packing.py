@@ -75,15 +75,14 @@ def pack(
         completion_mask: which of these tokens are there.
 
     Raises:
-        DataError: no whole number of completions a prompt, or a prompt that ends in padding.
+        DataError: no whole number of completions a prompt, or as ``check``.
     """
     ids, mask = prompts["input_ids"], prompts["attention_mask"].bool()
     number, width = ids.shape
     group, rest = divmod(len(completion_ids), number)
     if rest or not group:
         raise DataError(f"{len(completion_ids)} completions cannot be shared out among {number} prompts")
-    if not mask[:, -1].all():
-        raise DataError("prompts are padded on the left; one of these ends in padding")
+    check(prompts)
     length = completion_ids.shape[1]
     positions, following = prompt_positions(model, prompts)
     head = ids[:, -1:].repeat_interleave(group, 0)
@@ -110,6 +109,19 @@ def pack(
         length=length,
         more=more,
     )
+
+
+def check(prompts: Mapping[str, Any]) -> None:
+    """Whether these are prompts as rows can stand behind them.
+
+    Raises:
+        DataError: a prompt that ends in padding, or has fewer than two tokens.
+    """
+    mask = prompts["attention_mask"].bool()
+    if not mask[:, -1].all():
+        raise DataError("prompts are padded on the left; one of these ends in padding")
+    if mask.sum(1).min() < 2:
+        raise DataError("a prompt that is shared has at least two tokens; one of these has one")
 
 
 def prompt_positions(

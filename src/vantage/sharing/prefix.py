@@ -33,6 +33,7 @@ class Prefix:
     groups: Sequence[int]
     rows: Int[Tensor, " R"]
     _bias: Tensor | None = field(default=None, init=False)
+    _here: tuple[Tensor, list[tuple[slice, int, Tensor, int]]] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if not self.valid.all():
@@ -57,7 +58,16 @@ class Prefix:
         heads = query.shape[1]
         whole = torch.empty_like(query)
         lse = own.lse.new_empty(query.shape[0], heads, 1)
-        first_prompt = first_row = 0
+        for prompts, group, here, first in self._blocks():
+            part = self._block(layer, prompts, group, query, here, first, scale)
+            whole[here], lse[here] = part.out, part.lse
+        return merge(Part(whole, lse), Part(own.out.reshape(query.shape), own.lse.reshape(lse.shape))).out
+
+    def _blocks(self) -> list[tuple[slice, int, Tensor, int]]:
+        """Prompts side by side with one number of rows, that number, which rows grow behind them, and the first."""
+        if self._here is not None and self._here[0] is self.rows:
+            return self._here[1]  # rows leave between tokens, not between layers
+        found, first_prompt, first_row = [], 0, 0
         while first_prompt < len(self.groups):
             group = self.groups[first_prompt]
             last_prompt = first_prompt
@@ -66,10 +76,10 @@ class Prefix:
             count = (last_prompt - first_prompt) * group
             here = ((self.rows >= first_row) & (self.rows < first_row + count)).nonzero().flatten()
             if len(here):
-                part = self._block(layer, slice(first_prompt, last_prompt), group, query, here, first_row, scale)
-                whole[here], lse[here] = part.out, part.lse
+                found.append((slice(first_prompt, last_prompt), group, here, first_row))
             first_prompt, first_row = last_prompt, first_row + count
-        return merge(Part(whole, lse), Part(own.out.reshape(query.shape), own.lse.reshape(lse.shape))).out
+        self._here = self.rows, found
+        return found
 
     def _block(
         self, layer: int, prompts: slice, group: int, query: Tensor, here: Tensor, first: int, scale: float

@@ -71,7 +71,7 @@ def log_probs(
 def inputs(packed: Packed, family: Family, path: str, model: PreTrainedModel) -> dict[str, Any]:
     """What the model is called with, head and labels aside.
 
-    With ``fast`` the model has our attention from here on, which changes nothing elsewhere; see ``install``.
+    The model's text has our attention from here on, which elsewhere is ``sdpa``; see ``install``.
     """
     common = {
         **packed.more,
@@ -79,17 +79,13 @@ def inputs(packed: Packed, family: Family, path: str, model: PreTrainedModel) ->
         "position_ids": packed.position_ids,
         "use_cache": False,
     }
+    # On both paths: another attention may read a mask of truth values as numbers, or not at all.
+    install(model)
     if path == "portable":
         return {**common, "attention_mask": family.masks(packed, model)}
     if path != "fast":
         raise ConfigError(f"path is 'portable' or 'fast', not {path!r}")
-    install(model)
-    at = packed.prompt
-    valid = packed.valid[:, :at]
-    bias = None
-    if not valid.all():
-        bias = torch.zeros(valid.shape, dtype=plain(model).dtype, device=valid.device)[:, None, None]
-        bias = bias.masked_fill(~valid[:, None, None], float("-inf"))
+    layout = Layout.of(packed.valid[:, : packed.prompt], packed.group, plain(model).dtype)
     # Of four dimensions, so that nobody makes a mask: ours does not look at it.
-    nobody = torch.zeros(1, 1, 1, 1, dtype=torch.bool, device=valid.device)
-    return {**common, "attention_mask": nobody, ARGUMENT: Layout(at, packed.group, bias)}
+    nobody = torch.zeros(1, 1, 1, 1, dtype=torch.bool, device=packed.valid.device)
+    return {**common, "attention_mask": nobody, ARGUMENT: layout}

@@ -267,6 +267,14 @@ def test_bfloat16_autocast_over_float32_weights_is_no_mismatch(sharing, tiny_fol
     trainer(tiny_folder, night, config, args={"bf16": True, "max_steps": 1}, sharing=sharing).train()
 
 
+@pytest.mark.parametrize("sharing", ["off", "auto"])
+@pytest.mark.parametrize(
+    "args", [{"mask_truncated_completions": True}, {"generation_kwargs": {"temperature": 0.5}}], ids=str
+)
+def test_short_completions_and_other_temperatures_are_no_mismatch(args, sharing, tiny_folder, night, config):
+    trainer(tiny_folder, night, config, args={"max_steps": 1, **args}, sharing=sharing).train()
+
+
 def test_a_lora_with_dropout_is_no_mismatch(tiny_folder, night, config):
     lora = LoraConfig(r=4, lora_dropout=0.5, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     t = trainer(tiny_folder, night, config, args={"max_steps": 1}, peft_config=lora)

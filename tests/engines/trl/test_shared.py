@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from peft import LoraConfig
+from peft import LoHaConfig, LoraConfig, PromptTuningConfig
 
 from vantage.engines.trl import VantageTrainer
 from vantage.engines.trl.shared import _chunks, shuffled
@@ -72,8 +72,26 @@ def test_every_row_is_in_one_chunk_of_equally_large_groups():
 
 def test_a_reason_against_it_is_told_or_an_error(made):
     lora = LoraConfig(r=2, lora_dropout=0.1, target_modules=["q_proj"])
-    with pytest.raises(ConfigError, match="sharing is 'fast', but lora_dropout would be drawn once"):
+    with pytest.raises(ConfigError, match=r"sharing is 'fast', but dropout in .*lora_dropout.* would be drawn once"):
         made(peft_config=lora)
     assert not made(sharing="auto", peft_config=lora).shares
     assert made(sharing="auto").shares
     assert not made(sharing="off").shares
+
+
+@pytest.mark.parametrize(
+    ("adapter", "why"),
+    [
+        (LoHaConfig(r=2, rank_dropout=0.5, target_modules=["q_proj"]), "rank_dropout would be drawn once"),
+        (PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2), "writes tokens of its own before the prompt"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_adapters_with_which_nothing_is_shared(adapter, why, made):
+    trainer = made(sharing="auto", peft_config=adapter)
+    assert not trainer.shares and why in trainer.not_shared[0]
+
+
+def test_dropout_that_the_trainer_turns_off_is_none(made):
+    lora = LoraConfig(r=2, lora_dropout=0.1, target_modules=["q_proj"])
+    assert made(sharing="auto", peft_config=lora, disable_dropout=True).shares

@@ -149,6 +149,7 @@ def test_evaluation_inside_training_grows_behind_shared_prompts(tiny_folder, nig
             load_model(tiny_folder, dtype="float32"), Grpo(), config(**settings), train_dataset=night,
             eval_dataset=[night[i] for i in range(8)], processing_class=load_processor(tiny_folder), sharing=sharing,
         )  # fmt: skip
+        assert trainer.speaking.together == (sharing == "auto")
         found = trainer.evaluate()
         figures[sharing] = {k: v for k, v in found.items() if "time" not in k and "per_second" not in k}
     assert figures["auto"] == pytest.approx(figures["off"], abs=1e-5, nan_ok=True)
@@ -158,12 +159,12 @@ def test_guests_join_groups_of_shared_rollouts(made):
     from vantage.guests import Guests
     from vantage.guests.oracle import OracleGuest
 
-    trainer = made("auto")
-    assert trainer.speaking.together
-    torch.manual_seed(0)
+    plain = made("auto")
     joined = VantageTrainer(
-        trainer.model, Ekipl(statistics="all"), trainer.args, train_dataset=trainer.training_samples,
-        processing_class=trainer.processing_class, guests=Guests([OracleGuest(1.0)], wait=10), parity="skip",
+        plain.model, Ekipl(statistics="all", ties="guests"), plain.args, train_dataset=plain.training_samples,
+        processing_class=plain.processing_class, guests=Guests([OracleGuest(1.0)], wait=10), parity="skip",
     )  # fmt: skip
+    assert joined.speaking.together
     joined.train()
-    assert all(log["guests/kept"] > 0 for log in joined.state.log_history if "guests/kept" in log)
+    kept = [log["guests/kept"] for log in joined.state.log_history if "guests/kept" in log]
+    assert len(kept) == 2 and all(share > 0 for share in kept)

@@ -122,6 +122,8 @@ def _untouched(trainer: VantageTrainer) -> Iterator[None]:
     """
     kept = {name: copy.deepcopy(getattr(trainer, name)) for name in ("_metrics", "_logs")}
     tokens, training = trainer.state.num_input_tokens_seen, trainer.model.training
+    # Completions are cut short here on purpose.
+    masked, trainer.mask_truncated_completions = trainer.mask_truncated_completions, False
     cpu = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
     trainer.model.train()
@@ -135,7 +137,7 @@ def _untouched(trainer: VantageTrainer) -> Iterator[None]:
             module.train()
         for name, value in kept.items():
             setattr(trainer, name, value)
-        trainer.state.num_input_tokens_seen = tokens
+        trainer.state.num_input_tokens_seen, trainer.mask_truncated_completions = tokens, masked
         torch.set_rng_state(cpu)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
@@ -185,14 +187,16 @@ def _speak(trainer: VantageTrainer, prompts: list[list[Any]]) -> Spoken:
         finally:
             for name, value in before.items():
                 setattr(backend, name, value)
-    length, config = trainer.generation_config.max_new_tokens, trainer.generation_config
-    config.max_new_tokens = min(TOKENS, trainer.max_completion_length)
+    config = trainer.generation_config
+    before = {"max_new_tokens": config.max_new_tokens, "temperature": config.temperature}
+    # Log-probs are compared at the temperature of the update, whatever rollouts are drawn at.
+    config.update(max_new_tokens=min(TOKENS, trainer.max_completion_length), temperature=trainer.temperature)
     try:
         if trainer.speaking.together:
             return trainer.speaking.speak(asks)
         return _listened(trainer, asks)
     finally:
-        config.max_new_tokens = length
+        config.update(**before)
 
 
 def _listened(trainer: VantageTrainer, asks: list[Ask]) -> Spoken:

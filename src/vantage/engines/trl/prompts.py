@@ -58,7 +58,9 @@ def read(
                 "to which cannot be told; set sharing: off"
             )
         for index, part in enumerate(parts):
-            part[key] = value[index : index + 1] if isinstance(value, Tensor) else value[index]
+            mine = value[index : index + 1] if isinstance(value, Tensor) else value[index]
+            # A view would keep the pictures of all prompts for as long as one of them is kept.
+            part[key] = mine.clone() if isinstance(mine, Tensor) else mine
     return [Prompt(list(ids), part) for ids, part in zip(prompt_ids, parts, strict=True)]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from vantage import sharing
 from vantage.engines.trl.prompts import Prompt, batch
@@ -157,6 +157,8 @@ def _rollout_reason(trainer: VantageTrainer) -> str:
     plugin = getattr(trainer.accelerator.state, "deepspeed_plugin", None)
     if plugin is not None and plugin.zero_stage == 3 and not trainer.args.ds3_gather_for_generation:
         return "without ds3_gather_for_generation every process must take as many steps as the others"
+    if "generate" in vars(trainer.accelerator.unwrap_model(trainer.model)):
+        return "the model has a generate of its own"
     try:
         sharing.wanted(trainer.generation_config, trainer.model.generation_config)
     except ConfigError as error:
@@ -166,16 +168,38 @@ def _rollout_reason(trainer: VantageTrainer) -> str:
 
 def _reason(trainer: VantageTrainer) -> str:
     """Why prompts cannot be shared; empty where they can."""
-    model = sharing.plain(trainer.model)
-    name, text = model.config.model_type, model.config.get_text_config()
-    if name not in sharing.FAMILIES:
-        return f"the family {name!r} is not known (known: {', '.join(sharing.FAMILIES)})"
-    if getattr(text, "attention_dropout", 0.0):
-        return "attention has dropout, which differs between rows"
-    if any(c.lora_dropout for c in getattr(trainer.model, "peft_config", {}).values() if hasattr(c, "lora_dropout")):
-        return "lora_dropout would be drawn once for all rows of a group"
-    if trainer.args.use_liger_kernel:
+    model, args = sharing.plain(trainer.model), trainer.args
+    try:
+        sharing.family_of(model)
+    except ConfigError as error:
+        return str(error)
+    dropout = _dropout(trainer.model)
+    if dropout:
+        return f"{dropout} would be drawn once for all rows of a group"
+    if any(adapter.is_prompt_learning for adapter in getattr(trainer.model, "peft_config", {}).values()):
+        return "the adapter writes tokens of its own before the prompt"
+    if args.use_liger_kernel:
         return "use_liger_kernel computes the loss elsewhere"
     if trainer.aux_loss_enabled:
         return "the balance of experts counts repeated prompts"
+    reentrant = args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant")
+    if reentrant and trainer.accelerator.num_processes > 1:
+        return "reentrant checkpointing in several processes allows one forward pass a step; set use_reentrant: false"
+    return ""
+
+
+def _dropout(model: nn.Module) -> str:
+    """The name of a dropout that is not 0, if there is one: a module, or a setting that is read where it is needed."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p:
+            return f"dropout in {name}"
+    plain = sharing.plain(model)
+    configs: list[Any] = [plain.config, *(getattr(plain.config, name, None) for name in plain.config.sub_configs)]
+    configs += getattr(model, "peft_config", {}).values()
+    for config in configs:
+        for name, value in vars(config).items() if config is not None else ():
+            # Those of adapters and projections that are modules were looked at as such.
+            functional = name in ("attention_dropout", "rank_dropout", "module_dropout")
+            if functional and isinstance(value, float) and value:
+                return name
     return ""
