@@ -100,6 +100,19 @@ def test_a_mask_that_leaks_between_completions_is_seen(monkeypatch):
     assert (found - expected)[1:].abs().max() > 1e-3
 
 
+def test_completions_that_are_read_as_one_are_seen(monkeypatch):
+    """A negative control of the fast path."""
+    model = small.model("llava")
+    many, ids, mask = case("llava")
+    of = sharing.Layout.of
+    monkeypatch.setattr(sharing.Layout, "of", lambda valid, group, dtype: of(valid, 1, dtype))
+    with torch.no_grad():
+        expected = small.repeated(model, "llava", many, ids, mask)
+        found = sharing.log_probs(model, small.collate("llava", many), ids, mask, path="fast").values
+    apart = (found - expected).abs().unflatten(0, (len(many), GROUP)).amax((0, 2))
+    assert apart[0] < 2e-6 and (apart[1:] > 1e-3).all()
+
+
 def test_positions_that_count_tokens_are_seen(monkeypatch):
     """A negative control: Qwen's pictures advance positions by less than their tokens."""
     model = small.model("qwen2_5_vl")
