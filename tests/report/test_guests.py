@@ -75,6 +75,13 @@ def test_a_panel_is_drawn_where_something_was_logged(tmp_path, fields: dict, tit
     assert [panel.title for panel in PANELS if panel.wants(metrics)] == titles
 
 
+def test_what_is_missing_is_drawn_where_anything_is(tmp_path):
+    told = {**TWO, "guests/missing": 0.25, "guests/tiny-guest/missing": 0.5, "guests/Qwen/Qwen2-VL-2B/missing": 0.0}
+    assert drawn(tmp_path, told, 2) == {"of all guests": 0.25, "tiny-guest": 0.5, "Qwen/Qwen2-VL-2B": 0.0}
+    assert PANELS[2].wants(read_metrics(write(tmp_path, told)))
+    assert not PANELS[2].wants(read_metrics(write(tmp_path, {**told, "guests/missing": 0.0})))
+
+
 @pytest.mark.parametrize("steps", [1, 40])
 def test_the_picture_is_written(tmp_path, steps: int):
     out = plot(write(tmp_path, TWO, steps), tmp_path / "deep" / "guests.png", "a run")

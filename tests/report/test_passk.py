@@ -58,6 +58,38 @@ def test_one_moment_alone(tmp_path, figures, moment: str, k: int):
     assert labels == [f"{moment}, 2 questions"]
 
 
+def test_the_end_values_stand_at_the_curves_and_the_title_says_of_what(tmp_path, figures):
+    settings = {"temperature": 0.7}
+    runs = {
+        "before": evaluation([0, 2, 2, 2], 2).model_copy(update={"settings": settings}),
+        "after": evaluation([2, 2, 2, 2], 2).model_copy(update={"settings": settings}),
+    }
+    passk.draw(runs, tmp_path / "p.png", "a run")
+    assert figures[0].get_suptitle() == "a run · d · temperature 0.7"
+    axes = figures[0].axes[0]
+    assert {"75 %", "100 %"} <= {text.get_text() for text in axes.texts}
+    assert axes.get_ylim()[1] > 1  # all of the curve at the top is seen
+
+
+def test_figures_in_words():
+    """Of four questions two answers each: right are 1 + 2 of 8 before, 2 + 2 + 1 of 8 after."""
+    before, after = evaluation([1, 2, 0, 0], 2), evaluation([2, 2, 1, 0], 2)
+    head, first, second = passk.told({"before": before, "after": after}).split("\n")
+    assert head == "Of 4 questions, before → after, with 95 % intervals of the change:"
+    assert first.split()[:6] == ["pass@1", "37.5", "→", "62.5", "%", "+25.0"]
+    assert second.split()[:6] == ["pass@2", "50.0", "→", "75.0", "%", "+25.0"]
+    head, first, _ = passk.told({"after": after}).split("\n")
+    assert head == "Of 4 questions, after, with 95 % intervals:"
+    assert first.split()[:3] == ["pass@1", "62.5", "%"] and first.split()[3].startswith("(")
+
+
+def test_what_a_summary_keeps():
+    kept = passk.brief(evaluation([1, 2, 0, 0], 2))
+    assert (kept["k"], kept["n"], kept["pass_at"]) == (2, 4, {"1": 0.375, "2": 0.5})
+    low, high = kept["pass_at_interval"]["2"]
+    assert low < 0.5 < high
+
+
 def test_without_either_nothing_is_drawn(tmp_path):
     assert passk.plot(tmp_path / "before.json", tmp_path / "after.json", tmp_path / "p.png", "") is None
     assert list(tmp_path.iterdir()) == []

@@ -38,6 +38,16 @@ def _draw_share(axes: Axes, metrics: Metrics) -> None:
     axes.set_ylim(0, max(0.1, axes.get_ylim()[1]))
 
 
+def _draw_missing(axes: Axes, metrics: Metrics) -> None:
+    curve(axes, metrics, metrics.get("guests/missing"), "of all guests", BLACK, linewidth=2.2, zorder=4)
+    guests = names(metrics)
+    if len(guests) > 1:
+        for name, colour in zip(guests, cycle(SOURCE_COLOURS), strict=False):
+            curve(axes, metrics, metrics.get(f"guests/{name}/missing"), name, colour, linewidth=1.3)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_ylim(0, max(0.1, axes.get_ylim()[1]))
+
+
 def _draw_reward(axes: Axes, metrics: Metrics) -> None:
     curve(axes, metrics, metrics.get("reward"), "the policy", BLACK, linewidth=2.2, zorder=4)
     for name, colour in zip(names(metrics), cycle(SOURCE_COLOURS), strict=False):
@@ -52,12 +62,21 @@ class _Reward(Panel):
         return any(metrics.get(f"guests/{name}/reward") is not None for name in names(metrics))
 
 
+class _Missing(Panel):
+    """Drawn where something is missing."""
+
+    def wants(self, metrics: Metrics) -> bool:
+        missing = metrics.get("guests/missing")
+        return missing is not None and bool((missing > 0).any())
+
+
 PANELS = (
     Panel(
         "Share of guests",
-        "falls where the policy learns to answer by itself",
+        "kept: the answers of a group that the policy learns from",
         ("guests/pool", "guests/kept"),
         _draw_share,
     ),
     _Reward("Reward of guests", "mean over the step's answers", (), _draw_reward),
+    _Missing("Missing", "share of the answers asked for that have no place in a group", (), _draw_missing),
 )

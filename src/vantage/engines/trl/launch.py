@@ -152,8 +152,9 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
     if main:
         processor.save_pretrained(run.model)
     after = measure("after") if recipe.evaluation.after else None
-    if main:
-        passk.plot(run.passk("before"), run.passk("after"), run.passk_curves, title=run.folder.name)
+    drawn = passk.load(run.passk("before"), run.passk("after")) if main else {}
+    if drawn:
+        passk.draw(drawn, run.passk_curves, title=run.folder.name)
 
     summary = {
         "name": run.folder.name,
@@ -161,12 +162,17 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         "seed": recipe.seed,
         "before": _brief(before),
         "after": _brief(after),
+        **({"passk": {moment: passk.brief(run) for moment, run in drawn.items()}} if drawn else {}),
         "steps": trainer.state.global_step,
         "seconds": round(time.perf_counter() - begun, 2),
         "peak_memory_mb": _peak_memory(),
     }
     if main:
         write_json(run.summary, summary)
+        if drawn:
+            console.print(passk.told(drawn), highlight=False, soft_wrap=True)
+        if pictures := [str(file) for file in (run.passk_curves, run.guests) if file.exists()]:
+            console.print(f"Pictures beside {run.curves.name}: {', '.join(pictures)}", highlight=False, soft_wrap=True)
     trainer.accelerator.wait_for_everyone()
     return summary
 
