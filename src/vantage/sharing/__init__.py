@@ -5,6 +5,8 @@ from vantage.sharing.configuration import Wanted, wanted
 from vantage.sharing.decoding import Rollouts, Sampling, generate
 from vantage.sharing.families import FAMILIES, Family, family_of
 from vantage.sharing.packing import PER_TOKEN, Packed, pack
+from vantage.sharing.pictures import encoded_once
+from vantage.sharing.processing import processed_once
 from vantage.sharing.update import LogProbs, inputs, log_probs
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Rollouts",
     "Sampling",
     "Wanted",
+    "encoded_once",
     "family_of",
     "generate",
     "inputs",
@@ -25,6 +28,7 @@ __all__ = [
     "pack",
     "packed_mask",
     "plain",
+    "processed_once",
     "set_attention",
     "wanted",
 ]

@@ -88,22 +88,23 @@ def test_drawn_answers_are_drawn_by_the_settings_of_the_run(made, night):
     assert spoken.logprobs[0][0] == pytest.approx([whole[first[0].item()]], abs=0.05)
 
 
+@pytest.mark.parametrize("family", ["tiny", "qwen2_5_vl"])
 @pytest.mark.parametrize("sharing", ["auto", "off"])
-def test_a_picture_is_processed_once_for_its_group(sharing, made, monkeypatch):
-    trainer = made(sharing, Mars(), per_device_train_batch_size=8, num_generations=4, max_steps=1)
+def test_a_picture_is_processed_once_for_its_group(sharing, family, made, monkeypatch):
+    trainer = made(sharing, Mars(), family, per_device_train_batch_size=8, num_generations=4, max_steps=1)
     counted = []
     images = type(trainer.processing_class.image_processor)
     original = images.preprocess
 
     def counting(self, images, *args, **kwargs):
-        flat = [p for one in images for p in (one if isinstance(one, list | tuple) else [one])]
-        counted.append(len(flat))
+        counted.append(sum(len(one) if isinstance(one, list | tuple) else 1 for one in images))
         return original(self, images, *args, **kwargs)
 
     monkeypatch.setattr(images, "preprocess", counting)
     trainer.train()
-    # Two groups of two pictures, and two anchors each that show two; the stock way repeats for rows and again to train.
-    assert sum(counted) == (2 * 2 + 4 * 2 if sharing == "auto" else 8 * 2 + 4 * 2 + 8 * 2)
+    assert type(trainer.processing_class.image_processor) is images
+    # Two groups of two pictures. The stock way repeats them for rows, for two anchors each, and for the update.
+    assert sum(counted) == (2 * 2 if sharing == "auto" else 8 * 2 + 4 * 2 + 8 * 2)
 
 
 @pytest.mark.parametrize(

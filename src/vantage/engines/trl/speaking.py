@@ -111,7 +111,8 @@ class Speaking:
 
     def read(self, prompts: Sequence[list[dict[str, Any]]]) -> list[Prompt]:
         """Prompts as the model reads them, each put through the processor once."""
-        ids, images, made = self._trainer._tokenize_prompts(list(prompts))
+        with sharing.processed_once(self._trainer.processing_class):
+            ids, images, made = self._trainer._tokenize_prompts(list(prompts))
         return reading.read(ids, images, made, self._trainer.model)
 
     def _speak(self, asks: Sequence[Ask]) -> Spoken:
@@ -124,7 +125,8 @@ class Speaking:
             said, logprobs = trainer._generate_single_turn(ids, images, made, asks[0].rows)
             ids, images = [ids[row] for row in first], None if images is None else [images[row] for row in first]
         else:
-            ids, images, made = trainer._tokenize_prompts([ask.prompt for ask in asks])
+            with sharing.processed_once(trainer.processing_class):
+                ids, images, made = trainer._tokenize_prompts([ask.prompt for ask in asks])
             prompts = reading.read(ids, images, made, trainer.model)
             if self.together:
                 made = Behind(made, [ask.rows for ask in asks], [ask.greedy for ask in asks])
