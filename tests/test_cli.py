@@ -80,6 +80,7 @@ def test_a_contact_sheet_is_drawn(vantage, tmp_path):
     ("arguments", "message"),
     [
         (("train", "nope"), "no recipe 'nope': neither a file nor one of"),
+        (("train", "tiny/ekpil"), "neither a file nor one of ours; did you mean 'tiny/ekipl'"),
         (("train", "tiny/mars", "--set", "seed"), "--set takes key=value"),
         (("train", "tiny/mars", "--set", "trainer.learning_rat=1"), "did you mean 'learning_rate'?"),
         (("train", "tiny/mars", "--set", "data.train=nigth"), "did you mean 'night'?"),

@@ -108,6 +108,8 @@ def test_relatives_of_tiny_ekipl_ask_sixteen_questions_a_step(name, rollouts):
 @pytest.mark.parametrize("task", ["clevr-math", "geomath", "trance"])
 def test_recipes_of_vision_ekipl_are_those_of_reason_rft_with_two_guests(task, size, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where caches go
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.setenv(name, "sk-test")
     path = recipes.find(f"papers/ekipl-{size}-{task}")
     recipe = recipes.load(path)
     assert recipe.model.path == f"Qwen/Qwen2-VL-{size.upper()}-Instruct"
@@ -176,13 +178,13 @@ def test_numbers_are_numbers_however_they_are_written(text, value, small):
             r"trainer\.learning_rat: GRPOConfig has no such setting; did you mean 'learning_rate'",
         ),
         ("method.name=marz", r"method\.name: no method is called 'marz'; did you mean 'mars'"),
-        ("method.base.name=mars", r"method\.base\.name: no method is called 'mars'; there are grpo, dapo"),
+        ("method.base.name=mars", r"method\.base\.name: 'mars' cannot stand under another method; grpo, dapo, racro can"),
         ("method={name: ekpil}", r"method\.name: no method is called 'ekpil'; did you mean 'ekipl'"),
         ("method={name: ekipl, tie: policy}", r"method\.tie: no such key .*did you mean 'ties'"),
         ("method={name: ekipl, ratio: {gama: 1}}", r"method\.ratio\.gama: no such key .*did you mean 'gamma'"),
         (
             "method={name: ekipl, base: {name: ekipl}}",
-            r"method\.base\.name: no method is called 'ekipl'; there are grpo, ",
+            r"method\.base\.name: 'ekipl' cannot stand under another method; grpo, dapo, mars, racro can",
         ),
         (
             "method={name: ekipl, base: {name: mars, base: {name: dapo, epsilon_hihg: 1}}}",

@@ -20,7 +20,7 @@ from vantage import yaml12
 from vantage.captions.settings import ReasonerSettings
 from vantage.datasets import DataSpec, names
 from vantage.errors import ConfigError
-from vantage.guests.settings import GuestsSettings
+from vantage.guests.settings import GuestsSettings, as_spelt
 from vantage.methods import AnyMethod
 from vantage.samples import PromptStyle
 
@@ -44,6 +44,11 @@ class Model(_Section):
     """Settings of the processor, such as ``max_pixels``."""
     trust_remote_code: bool = False
     """Run code that comes with the model."""
+
+    @field_validator("path")
+    @classmethod
+    def _spelt(cls, value: str) -> str:
+        return as_spelt(value)
 
 
 class Data(_Section):
@@ -235,7 +240,9 @@ def find(path: str | Path) -> Path:
     if ours.is_file():
         return ours
     known = sorted(str(p.relative_to(shipped()).with_suffix("")) for p in shipped().rglob("*.yaml"))
-    raise ConfigError(f"no recipe {str(path)!r}: neither a file nor one of {', '.join(known)}")
+    close = difflib.get_close_matches(name, known, n=3)
+    ours_are = f"ours; did you mean {' or '.join(map(repr, close))}?" if close else ", ".join(known)
+    raise ConfigError(f"no recipe {str(path)!r}: neither a file nor one of {ours_are}")
 
 
 def dump(recipe: Recipe) -> str:
@@ -332,6 +339,8 @@ def _explain(problem: Any) -> str:
         return f"{where}: a method needs a name, one of {', '.join(_methods())}"
     if kind == "union_tag_invalid":
         tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+        if context["tag"] in _methods():
+            return f"{where}.name: {context['tag']!r} cannot stand under another method; {', '.join(tags)} can"
         return f"{where}.name: no method is called {context['tag']!r}; {_nearest(str(context['tag']), tags)}"
     if kind == "literal_error":
         return f"{where}: must be {context['expected']}, got {value!r}"

@@ -365,6 +365,15 @@ def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(monkeypatch):
         assert "sk-" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [None, " "])
+def test_a_key_that_is_not_where_it_was_said_to_be_is_missed_at_once(value, monkeypatch):
+    monkeypatch.delenv("VANTAGE_TEST_KEY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("VANTAGE_TEST_KEY", value)
+    with pytest.raises(ConfigError, match="key_env is 'VANTAGE_TEST_KEY', but this environment variable is unset"):
+        open_endpoint(EndpointSettings(url="http://127.0.0.1:1/v1", model="m", key_env="VANTAGE_TEST_KEY"))
+
+
 def test_proxies_of_the_environment_are_not_asked_for_this_machine(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with Server() as server, at(server) as endpoint:

@@ -1,5 +1,6 @@
 """Functions as guests."""
 
+import gc
 import subprocess
 import sys
 import threading
@@ -41,6 +42,21 @@ def test_a_list_is_several():
 def test_another_number_or_kind_is_refused(came):
     rows = answers(lambda row: came, n=2)
     assert all("failed" in row for row in texts(rows))
+
+
+def test_fewer_answers_than_wanted_leave_places_empty():
+    assert texts(answers(lambda row: "one", n=3)) == [["one", "failed", "failed"]] * 2
+    (_, missing), _ = answers(lambda row: ["one"], n=2)
+    assert "gave 1 of the n=2 texts" in missing.reason
+
+
+def test_what_is_not_awaited_is_refused_without_a_warning(recwarn):
+    async def f(row):
+        return "later"
+
+    assert texts(answers(lambda row: f(row))) == [["failed"], ["failed"]]
+    gc.collect()
+    assert not recwarn.list
 
 
 def test_an_error_is_the_guests_own():

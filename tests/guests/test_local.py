@@ -166,3 +166,9 @@ def test_a_closed_one_stops_and_says_nothing_more():
 def test_a_model_that_does_not_load_is_an_error_at_once():
     with pytest.raises(ConfigError, match="no such folder"):
         LocalGuest("./missing", "m")
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu"])
+def test_a_device_that_is_not_there_is_named(device):
+    with pytest.raises(ConfigError, match=f"guest 'tiny': device '{device}' cannot be used here"):
+        guest(device=device)

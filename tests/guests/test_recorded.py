@@ -124,3 +124,11 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path, monkeypatch):
     (tmp_path / "long.jsonl").write_text("x" * 200)
     with pytest.raises(DataError, match="at most 100 bytes"):
         list(read(tmp_path / "long.jsonl"))
+
+
+def test_where_no_question_has_as_many_answers_as_wanted_it_is_told(write, caplog):
+    file = write({"id": "a", "text": "a0"}, {"id": "a", "text": "a1"}, {"id": "b", "text": "b0"})
+    RecordedGuest(file, n=2).check(ROWS)
+    assert not caplog.records
+    RecordedGuest(file, n=20).check(ROWS)
+    assert "guest 'm': n is 20" in caplog.text and "holds 2 answers to a question at most" in caplog.text

@@ -65,7 +65,8 @@ def test_a_seed_that_was_left_open_and_one_that_is_none_stay_apart(told, seed):
 
 
 @pytest.mark.parametrize(("named", "sent"), [({}, False), ({"key_env": "MY_KEY"}, True)])
-def test_writing_a_recipe_down_does_not_allow_a_key_on_a_plain_connection(named, sent):
+def test_writing_a_recipe_down_does_not_allow_a_key_on_a_plain_connection(named, sent, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-test")
     parsed = recipe({"from": [{"endpoint": {"url": "http://10.0.0.5/v1", "model": "m", **named}}]})
     again = recipes.parse(yaml12.read(recipes.dump(parsed)))
     for one in (parsed, again):
@@ -104,7 +105,8 @@ def test_no_guests_is_none():
         ({"from": [{"endpoint": "Qwen/Qwen2-VL-2B"}]}, "write model: Qwen/Qwen2-VL-2B"),
         ({"from": [{"endpoint": "http://user:password@host/v1"}]}, "must not hold a user or a password"),
         ({"from": [{"oracle": 0.5}, {"oracle": 0.8}]}, "two guests are called 'oracle'"),
-        ({"from": [{"python": "module"}]}, "guests.from.0.python"),
+        ({"from": [{"python": "module"}]}, "guests.from.0.python: module:function or file.py:function is expected"),
+        ({"from": [{"model": "tiny-gest"}]}, "guests.from.0.model: no embedded model .*; did you mean 'tiny-guest'"),
     ],
 )
 def test_a_mistake_is_named(guests, message):
@@ -138,12 +140,15 @@ def test_a_model_is_loaded_as_it_is_told():
 
 def test_a_function_comes_from_a_file_or_a_module(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text("from vantage.worlds import gold\nhelper = gold\nnumber = 3\n")
+    (tmp_path / "mine.py").write_text(
+        "from vantage.worlds import gold\nhelper = gold\nnumber = 3\nasync def slow(row): ...\n"
+    )
     for place in ("mine.py:helper", f"{tmp_path}/mine.py:helper", "vantage.worlds:gold"):
         assert settings(python=place).open().function is gold
     for place, message in (
         ("mine.py:number", "no function 'number'"),
         ("mine.py:missing", "no function 'missing'"),
+        ("mine.py:slow", "slow is async; a plain function"),
         ("other.py:f", "no such file"),
         ("no.such.module:f", "cannot be imported"),
     ):

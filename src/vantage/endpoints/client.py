@@ -41,7 +41,7 @@ class ServerEndpoint(Endpoint):
     or of what is kept on disk.
 
     Raises:
-        ConfigError: settings without a URL, or a key that cannot be sent.
+        ConfigError: settings without a URL, or a key that cannot be sent, or that is not where ``key_env`` says.
     """
 
     def __init__(self, settings: EndpointSettings) -> None:
@@ -50,7 +50,10 @@ class ServerEndpoint(Endpoint):
         super().__init__(settings.model or settings.url, settings)
         self._model = settings.model
         self._link: tuple[asyncio.AbstractEventLoop, Connection] | None = None
-        self._key()
+        if self._key() is None and "key_env" in settings.model_fields_set:
+            raise ConfigError(
+                f"{settings.url}: key_env is {settings.key_env!r}, but this environment variable is unset or empty"
+            )
 
     async def models(self) -> list[str]:
         """Names of the models that the server lists.

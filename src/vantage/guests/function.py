@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +23,8 @@ class FunctionGuest(Guest):
     Args:
         name: see ``Guest``.
         function: called in a thread of its own, for one sample after the other; one that never returns leaves every
-            later place empty, and is left behind when the process ends.
+            later place empty, and is left behind when the process ends. Where it gives fewer texts than ``n``, other
+            places stay empty.
         n: see ``Guest``.
     """
 
@@ -48,10 +50,16 @@ class FunctionGuest(Guest):
         self._calls.put((sample, said))
         came = await asyncio.wrap_future(said)
         texts = [came] if isinstance(came, str) else came
+        if inspect.iscoroutine(came):
+            came.close()  # or Python warns that nobody awaited it
         if not isinstance(texts, (list, tuple)):
             raise EndpointError(f"{self.name}: a function gives a text or a list of texts, not {type(came).__name__}")
+        if len(texts) > self.n:
+            raise EndpointError(f"{self.name}: the function gave {len(texts)} texts, more than n={self.n}")
         seconds = time.perf_counter() - start
-        return [Utterance(text, self.name, cost=0.0, seconds=seconds) for text in texts]
+        missing = EndpointError(f"{self.name}: the function gave {len(texts)} of the n={self.n} texts that are wanted")
+        given = [Utterance(text, self.name, cost=0.0, seconds=seconds) for text in texts]
+        return [*given, *[missing] * (self.n - len(given))]
 
     def close(self) -> None:
         """Start nothing more; what is being called ends by itself."""

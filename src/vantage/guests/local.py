@@ -16,6 +16,7 @@ from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from vantage import tiny
 from vantage.endpoints.decoding import SeededSampling
+from vantage.errors import ConfigError
 from vantage.generation import Messages, generate, greedy
 from vantage.guests.base import Guest, LogProbs, Utterance, as_values, draws_as_it_tells
 from vantage.models import device as first_device
@@ -61,8 +62,8 @@ class LocalGuest(Guest):
         trust_remote_code: run code that comes with the model.
 
     Raises:
-        ConfigError: a model that does not load, or whose tokenizer cannot pad; log-probabilities of another
-            distribution than the one that is drawn from.
+        ConfigError: a model that does not load, or whose tokenizer cannot pad; a device that is not there;
+            log-probabilities of another distribution than the one that is drawn from.
     """
 
     def __init__(
@@ -89,7 +90,10 @@ class LocalGuest(Guest):
         path = tiny.path(model) if model in tiny.MODELS else model
         self.processor = load_processor(path, trust_remote_code=trust_remote_code, **(processor or {}))
         loaded = load_model(path, dtype=dtype, trust_remote_code=trust_remote_code)
-        self.model = loaded.to(device or first_device())
+        try:
+            self.model = loaded.to(device or first_device())
+        except (AssertionError, RuntimeError) as error:
+            raise ConfigError(f"guest {name!r}: device {device!r} cannot be used here ({error})") from error
         self.seed, self.temperature, self.top_p = seed, temperature, top_p
         self.batch_size = batch_size
         self._settings = greedy(self.model, self.processor, max_tokens)

@@ -12,6 +12,7 @@ and question; no number comes twice.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vantage.errors import ConfigError, DataError
 from vantage.guests.base import Guest, LogProbs, Utterance
 from vantage.samples import PromptStyle, Sample
+
+logger = logging.getLogger(__name__)
 
 LONGEST = 16 * 2**20
 """Bytes of a line, at most, its end included."""
@@ -136,13 +139,21 @@ class RecordedGuest(Guest):
         if asked:
             raise DataError(f"{self.path}: {sample.id!r} was asked {asked.pop()!r}, not {sample.question!r}")
         numbers = list(self.numbers(turn))[: len(lines)]
-        missing = DataError(f"{self.path} holds {len(lines)} answers to {sample.id!r}, not {self.n}")
+        missing = DataError(
+            f"{self.path} holds {len(lines)} of the n={self.n} answers to {sample.id!r} that are wanted"
+        )
         return [*(lines[number % len(lines)].said() for number in numbers), *[missing] * (self.n - len(numbers))]
 
     def check(self, samples: Sequence[Sample]) -> None:
-        """Look for a sample that it has an answer to."""
+        """Look for a sample that it has an answer to; tell where no question has as many answers as are wanted."""
         if not any(sample.id in self._lines for sample in samples):
             first = next(iter(self._lines))
             raise DataError(
                 f"{self.path} has no answer to any of the {len(samples)} samples; its first id is {first!r}"
             )
+        most = max(map(len, self._lines.values()))
+        if most < self.n:
+            logger.warning(
+                "guest %r: n is %d, but %s holds %d answers to a question at most; those are used, and other places "
+                "stay empty", self.name, self.n, self.path, most,
+            )  # fmt: skip

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from vantage import plugins
+from vantage import plugins, tiny
 from vantage.endpoints import EndpointSettings
 from vantage.errors import ConfigError
 from vantage.guests.base import Guest, draws_as_it_tells
@@ -43,7 +46,7 @@ class GuestSettings(_Section):
     """A file of ``vantage guests record``; with several models in it, ``name`` says which one."""
     oracle: float | None = Field(default=None, ge=0, le=1)
     """Knows the drawn worlds: the probability of a right answer; else it gives a wrong one of the same form."""
-    python: str | None = Field(default=None, pattern=r"^.+:[A-Za-z_]\w*$")
+    python: str | None = None
     """A function of one's own from a sample to a text or ``n`` texts: ``module:function`` or ``file.py:function``."""
     name: str | None = Field(default=None, min_length=1)
     """In origins, logs and files; by default that of the model, the file's or the function's."""
@@ -67,6 +70,18 @@ class GuestSettings(_Section):
     """Settings of the processor of ``model``, such as ``max_pixels``."""
     trust_remote_code: bool = False
     """Run code that comes with ``model``."""
+
+    @field_validator("python")
+    @classmethod
+    def _place(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r".+:[A-Za-z_]\w*", value):
+            raise ValueError(f"module:function or file.py:function is expected, not {value!r}")
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _spelt(cls, value: str | None) -> str | None:
+        return None if value is None else as_spelt(value)
 
     @field_validator("endpoint", mode="before")
     @classmethod
@@ -217,6 +232,19 @@ class GuestsSettings(_Section):
         return Guests([settings.open(self.seed, replies) for settings in self.from_], self.wait)
 
 
+def as_spelt(model: str) -> str:
+    """The name of a model, unless it is nearly that of an embedded one, which no hub is to be asked for.
+
+    Raises:
+        ValueError: it is nearly one.
+    """
+    if model in tiny.MODELS or not model.startswith("tin") or "/" in model or Path(model).exists():
+        return model
+    if close := difflib.get_close_matches(model, tiny.MODELS, n=1, cutoff=0.75):
+        raise ValueError(f"no embedded model and no folder is called {model!r}; did you mean {close[0]!r}?")
+    return model
+
+
 def _last(path: str | None) -> str:
     return (path or "").rstrip("/").rsplit("/", 1)[-1]
 
@@ -231,6 +259,8 @@ def _function(place: str) -> Any:
     function = getattr(module, name, None)
     if not callable(function):
         raise ConfigError(f"guest {place!r}: {module_name} has no function {name!r}")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigError(f"guest {place!r}: {name} is async; a plain function is called, in a thread of its own")
     return function
 
 

@@ -191,7 +191,7 @@ class _Cell:
         try:
             came = list(await guest.ask(*self.asked))
             if len(came) != guest.n:
-                raise VantageError(f"it gave {len(came)} answers where {guest.n} were asked for")
+                raise VantageError(f"it gave {len(came)} answers, and n={guest.n} are wanted")
         except Exception as error:  # noqa: BLE001 - whatever a guest raises, the group goes on without it
             came = [error] * guest.n
         answers = [_whole(judged(one)) for one in came]

@@ -390,8 +390,9 @@ def test_late_and_hostile_answers_leave_the_group_smaller(run, caplog):
 @pytest.mark.parametrize(
     ("method", "guests", "settings", "message"),
     [
-        (Ekipl(), None, {}, "ekipl learns from the answers of other models, and no guests are given"),
-        (Grpo(), [GOLD], {}, "guests are given, but grpo takes none"),
+        (Ekipl(), None, {}, "ekipl learns from the answers of other models, and no guests are given; name some"),
+        (Grpo(), [GOLD], {}, r"grpo takes none; .* as in method: {name: ekipl, base: {name: grpo}}"),
+        (MarsTransfer(), [GOLD], {}, "mars-transfer takes none; take them out: ekipl and imitation, .* cannot stand"),
         (MarsTransfer(), None, {"num_generations": 2}, "at least one fused rollout"),
         (Ekipl(ratio="shaped"), [GOLD], {"loss_type": "sapo"}, "loss_type 'sapo'"),
         (Ekipl(ratio="shaped"), [GOLD], {"importance_sampling_level": "sequence"}, "must be 'token'"),
@@ -429,7 +430,7 @@ def test_guests_without_log_probs_are_refused_where_they_are_needed(run, caplog)
     guest = Told(lambda words: tuple((word, -1.0) for word in words))  # nothing of the end
     _, groups, metrics = run(Ekipl(ratio="behaviour"), [guest], max_steps=1)
     assert all("log-probs" in g["members"][-1]["refused"] for g in groups)
-    assert caplog.text.count("guest 'told': log-probs: none for each") == 1
+    assert caplog.text.count("(guests/missing/log-probs): none for each") == 1
     assert metrics[0]["guests/missing/log-probs"] == 1 and FUSED.kind in {
         m["origin"] for g in groups for m in g["members"]
     }

@@ -6,7 +6,7 @@ from rich.console import Console
 from vantage import recipes, runs
 from vantage.engines.trl import launch
 from vantage.engines.trl.measure import _together
-from vantage.errors import ConfigError
+from vantage.errors import ConfigError, VantageError
 from vantage.evaluation import Evaluation, figures
 
 
@@ -38,3 +38,22 @@ def test_fewer_rows_than_a_generation_asks_are_refused_before_the_first_step(tmp
     run = runs.start("few", recipe, tmp_path)
     with pytest.raises(ConfigError, match=r"15 rows, but one generation asks 16 different questions \(224 completions"):
         launch.train(recipe, run, console=Console(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "guests", "message"),
+    [
+        ("ekipl", "null", "no guests are given"),
+        ("grpo", "{from: [{oracle: 0.5}]}", "grpo takes none"),
+        ("ekipl", "{from: [{recorded: gone.jsonl}]}", "gone.jsonl: recorded answers cannot be read"),
+        ("ekipl", "{from: [{python: 'gone.py:f'}]}", "gone.py': no such file"),
+        ("ekipl", "{from: [{model: ./gone}]}", "gone"),
+    ],
+    ids=["none", "nobody listens", "file", "function", "model"],
+)
+def test_mistakes_with_guests_are_found_before_a_row_is_read(recipe, guests, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(launch.datasets, "load", lambda *_: pytest.fail("rows are read"))
+    parsed = recipes.load(f"tiny/{recipe}", [f"guests={guests}"])
+    run = runs.start("early", parsed, tmp_path)
+    with pytest.raises(VantageError, match=message):
+        launch.train(parsed, run, console=Console(quiet=True))

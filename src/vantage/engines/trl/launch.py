@@ -21,7 +21,7 @@ from vantage.engines.trl.config import grpo_config, require_installed
 from vantage.engines.trl.logs import MetricsLog, trim
 from vantage.engines.trl.measure import Measure
 from vantage.engines.trl.progress import RichProgress
-from vantage.engines.trl.settings import anchor_columns, reconcile
+from vantage.engines.trl.settings import anchor_columns, check_guests, reconcile
 from vantage.engines.trl.trainer import VantageTrainer
 from vantage.errors import ConfigError, EngineError
 from vantage.evaluation import Evaluation
@@ -71,7 +71,9 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         summary: dict[str, Any] = json.loads(run.summary.read_text(encoding="utf-8"))
         return summary
 
-    # First what may be out of reach, as loading a model takes a while.
+    # First what may be out of reach, as loading a model takes a while, and checking all rows a longer one.
+    check_guests(recipe.method, recipe.guests)
+    guests = None if recipe.guests is None else recipe.guests.open(run.replies)
     reward = None if recipe.reasoner is None else recipe.reasoner.open(run.replies)
     others = [] if recipe.reasoner is None or not main else recipe.reasoner.open_others(run.replies)
     for reasoner in ([] if reward is None else [reward.endpoint]) + others:
@@ -100,7 +102,6 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         going_on = f"resuming after step {reached.global_step}"
         console.print(going_on if checkpoint else "no checkpoint was finished; starting over")
 
-    guests = None if recipe.guests is None else recipe.guests.open(run.replies)
     if guests is not None and main:
         guests.check(training)  # one that is not there from the start is found now
     watching = RichProgress(console)

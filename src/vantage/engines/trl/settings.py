@@ -11,8 +11,8 @@ from trl import GRPOConfig
 from vantage.engines.trl import off_policy
 from vantage.engines.trl.off_policy import CLIPPED
 from vantage.errors import ConfigError, DataError
-from vantage.guests import Guests
-from vantage.methods import Method, Speaker
+from vantage.guests import Guests, GuestsSettings
+from vantage.methods import Method, Speaker, choosing_among_guests
 from vantage.rewards import Reward
 from vantage.rewards import get as get_reward
 from vantage.samples import Sample
@@ -78,18 +78,34 @@ def reconcile(method: Method, args: GRPOConfig, kwargs: dict[str, Any]) -> None:
     method.length_penalty(torch.zeros(1, 1, dtype=torch.long), args.max_completion_length)
 
 
-def check_guests(method: Method, guests: Guests | None) -> None:
+def check_guests(method: Method, guests: Guests | GuestsSettings | None) -> None:
     """Guests are there if and only if the method takes them, with what it wants to know of their answers.
+
+    Args:
+        method: that of the run.
+        guests: opened or not; whether they give log-probs is known only of opened ones.
 
     Raises:
         ConfigError: they are missing, nobody would listen, or none of them can give the log-probs that are wanted.
     """
     if method.wants_guests and guests is None:
-        raise ConfigError(f"{method.name} learns from the answers of other models, and no guests are given")
+        raise ConfigError(
+            f"{method.name} learns from the answers of other models, and no guests are given; name some, such as "
+            "guests: {from: [{model: tiny-guest, n: 4}]}"
+        )
     if guests is not None and not method.wants_guests:
-        raise ConfigError(f"guests are given, but {method.name} takes none; use the method ekipl over it")
+        over = choosing_among_guests(method)
+        raise ConfigError(
+            f"guests are given, but {method.name} takes none; "
+            + (
+                f"take them out, or put one of {', '.join(over)} over it, as in method: {{name: {over[0]}, base: "
+                f"{{name: {method.name}}}}}"
+                if over
+                else f"take them out: {' and '.join(choosing_among_guests())}, which do, cannot stand over it"
+            )
+        )
     weighed = method.off_policy is not None and method.off_policy.kind == "behaviour"
-    if guests is not None and weighed and not any(one.gives_logprobs for one in guests):
+    if isinstance(guests, Guests) and weighed and not any(one.gives_logprobs for one in guests):
         raise ConfigError(
             "method.ratio is 'behaviour', which weighs an answer by the log-probs of who gave it, but none of "
             f"{', '.join(repr(one.name) for one in guests)} gives any; set logprobs: true for an endpoint or a model, "
