@@ -178,7 +178,10 @@ def test_numbers_are_numbers_however_they_are_written(text, value, small):
             r"trainer\.learning_rat: GRPOConfig has no such setting; did you mean 'learning_rate'",
         ),
         ("method.name=marz", r"method\.name: no method is called 'marz'; did you mean 'mars'"),
-        ("method.base.name=mars", r"method\.base\.name: 'mars' cannot stand under another method; grpo, dapo, racro can"),
+        (
+            "method.base.name=mars",
+            r"method\.base\.name: 'mars' cannot stand under another method; grpo, dapo, racro can",
+        ),
         ("method={name: ekpil}", r"method\.name: no method is called 'ekpil'; did you mean 'ekipl'"),
         ("method={name: ekipl, tie: policy}", r"method\.tie: no such key .*did you mean 'ties'"),
         ("method={name: ekipl, ratio: {gama: 1}}", r"method\.ratio\.gama: no such key .*did you mean 'gamma'"),
@@ -385,6 +388,18 @@ def test_differences_name_each_setting(small):
     assert "trainer.beta: unset, now 0.1" in lines
     assert not any(line.startswith(("model", "data", "prompt")) for line in lines)
     assert recipes.differences(old, old) == []
+
+
+def test_of_guests_only_what_differs_is_told():
+    def with_guests(*guests):
+        return recipes.load("tiny/ekipl", [f"guests.from=[{', '.join(guests)}]"])
+
+    old = with_guests("{oracle: 0.5}", "{model: tiny, n: 2}")
+    assert recipes.differences(old, with_guests("{oracle: 0.5}", "{model: tiny-guest, n: 2}")) == [
+        "guests.from.1.model: tiny, now tiny-guest"
+    ]
+    (line,) = recipes.differences(old, with_guests("{oracle: 0.5}"))
+    assert line.startswith("guests.from.1: {") and line.endswith("}, now unset") and "None" not in line
 
 
 def test_every_method_can_stand_in_a_recipe(small):

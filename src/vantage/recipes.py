@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -267,19 +267,27 @@ def environment() -> dict[str, str]:
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """Settings in which two recipes differ, as ``key: old, now new``."""
 
-    def flat(value: object, prefix: str = "") -> dict[str, object]:
-        if not isinstance(value, dict):
-            return {prefix: value}
-        return {k: v for key, item in value.items() for k, v in flat(item, f"{prefix}.{key}".strip(".")).items()}
+    def told(value: object) -> object:
+        """A value whose settings that say nothing are left out."""
+        if isinstance(value, list):
+            return [told(one) for one in value]
+        return {k: told(v) for k, v in value.items() if v not in (None, {}, [])} if isinstance(value, dict) else value
 
-    before = flat(old.model_dump(mode="json", exclude={"environment"}))
-    after = flat(new.model_dump(mode="json", exclude={"environment"}))
-    keys = [*before, *(key for key in after if key not in before)]
-    return [
-        f"{key}: {before.get(key, 'unset')}, now {after.get(key, 'unset')}"
-        for key in keys
-        if before.get(key, "unset") != after.get(key, "unset")
-    ]
+    def numbered(value: object) -> object:
+        """A list of settings, such as that of guests, as one setting a place."""
+        settings = isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
+        return dict(enumerate(value)) if settings and isinstance(value, list) else value
+
+    def differ(before: object, after: object, key: str) -> Iterator[str]:
+        before, after = numbered(before), numbered(after)
+        if isinstance(before, dict) and isinstance(after, dict):
+            for part in dict.fromkeys([*before, *after]):
+                yield from differ(before.get(part, "unset"), after.get(part, "unset"), f"{key}.{part}".strip("."))
+        elif before != after:
+            yield f"{key}: {told(before)}, now {told(after)}"
+
+    before, after = (recipe.model_dump(mode="json", exclude={"environment"}) for recipe in (old, new))
+    return list(differ(before, after, ""))
 
 
 def _override(content: dict[str, Any], override: str) -> None:

@@ -314,3 +314,35 @@ def test_missing_answers_fail_the_recording(run, tmp_path):
 def test_a_mistake_is_one_message(run, arguments, message):
     done = run(*arguments)
     assert done.exit_code == 1 and message in done.stderr and "Traceback" not in done.output
+
+
+def test_a_failure_is_told_once_though_it_names_its_question(run, tmp_path):
+    (tmp_path / "mine.py").write_text("def f(sample):\n    raise KeyError(sample.id)\n")
+    done = run("record", "r.yaml", "--out", "g.jsonl", "--set", "guests={from: [{python: 'mine.py:f'}]}")
+    told = [line for line in done.stderr.splitlines() if line.startswith("f: ")]
+    assert len(told) == 1 and told[0].startswith("f: 12 x failed: KeyError: 'night/")
+    assert told[0].endswith("(11 other reasons beside it)")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ((), "holds no answers"),
+        (({"id": "gone", "text": "x", "model": "m"},), "holds no answer that can be used"),
+        (({"id": "gone", "text": "x", "model": "m", "finished": False},), "holds no answer that can be used"),
+    ],
+    ids=["empty", "strange", "cut"],
+)
+def test_a_file_of_no_use_fails_the_check(rows, message, run, tmp_path):
+    write(tmp_path / "g.jsonl", *rows)
+    done = run("check", "g.jsonl", "--recipe", "r.yaml")
+    assert done.exit_code == 1 and message in done.stderr
+
+
+def test_an_interrupted_recording_says_how_to_go_on(run, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vantage.guests.record.record", stop)
+    done = run("record", "r.yaml", "--out", "g.jsonl")
+    assert done.exit_code != 0 and "the same command goes on from there" in done.stderr

@@ -106,6 +106,12 @@ def test_a_line_that_is_none_is_named(write, line, message):
         list(read(file))
 
 
+def test_the_place_within_a_broken_line_is_not_taken_for_one_in_the_file(write):
+    with pytest.raises(DataError) as caught:
+        list(read(write({"id": "b", "text": "y"}, '{"id": "a",')))
+    assert ":2: no recorded answer" in str(caught.value) and "column" not in str(caught.value)
+
+
 def test_a_number_comes_once(write):
     file = write({"id": "a", "text": "x"}, {"id": "a", "text": "y", "number": 0})
     with pytest.raises(DataError, match=r"guests\.jsonl:2: a second answer number 0 of 'm' to 'a'"):

@@ -65,11 +65,22 @@ def test_a_megabyte_is_refused_before_it_is_read(tokenizer):
         assert time.perf_counter() - start < 1
 
 
-@pytest.mark.parametrize(
-    "text", ["<image>", "3 <image> 3", "3<eos>", "<bot> yes", "<pad>", "yes <user> no", "an unknown word", "<unk>"]
-)
+@pytest.mark.parametrize("text", ["<image>", "3 <image> 3", "3<eos>", "<bot> yes", "<pad>", "yes <user> no", "<unk>"])
 def test_control_tokens_written_as_text_are_refused(tokenizer, text):
     assert kind(text, tokenizer) == "control"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("an unknown word", "lossy"),
+        ("yes \U0001f600", "lossy"),
+        ("a word <image>", "control"),
+        ("a word <unk>", "control"),
+    ],
+)
+def test_words_that_the_policy_does_not_have_are_no_control_tokens(tokenizer, text, expected):
+    assert kind(text, tokenizer) == expected
 
 
 @pytest.mark.parametrize("token", ["<|im_end|>", "<|im_start|>", "<|image_pad|>", "<|vision_start|>", "<|endoftext|>"])

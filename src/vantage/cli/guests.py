@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -48,6 +49,9 @@ def record(
         guests.check(samples)
         with progress(err, "record") as report:
             done = ask(guests, samples, parsed.style(), output, turns=turns, progress=report)
+    except KeyboardInterrupt:
+        err.print(f"stopped; what came is in {output}, and the same command goes on from there", soft_wrap=True)
+        raise
     finally:
         guests.close()
     if done.cut:
@@ -55,8 +59,8 @@ def record(
     out.print(f"{_some(done.written, 'answer')} recorded, {done.there} there already: {output}", soft_wrap=True)
     if done.cost:
         out.print(f"cost {done.cost:.6g}")
-    for (name, reason), count in done.refused.most_common(8):
-        err.print(f"{name}: {count} x {reason}", soft_wrap=True)
+    for line in _refused(done.refused):
+        err.print(line, soft_wrap=True)
     if done.refused:
         err.print(f"{done.refused.total()} answers are missing; the same command asks for them again", soft_wrap=True)
         raise typer.Exit(1)
@@ -82,9 +86,30 @@ def check(
         out.print(json.dumps({model: _record(of) for model, of in found.items()}, indent=2), soft_wrap=True)
     else:
         _show(found, None if samples is None else len(samples))
-    if strange := sum(of.strange for of in found.values()):
+    strange = sum(of.strange for of in found.values())
+    usable = sum(of.answers - of.strange - of.refused.total() for of in found.values())
+    if strange:
         err.print(f"{_some(strange, 'answer')} to rows that the data does not have, or has with another question")
+    if not usable:
+        err.print(f"{file} holds no answer that can be used" if found else f"{file} holds no answers", soft_wrap=True)
+    if strange or not usable:
         raise typer.Exit(1)
+
+
+def _refused(refused: Counter[tuple[str, str]]) -> list[str]:
+    """A line a guest and kind of failure, with its most frequent reason: one that names the question is never twice."""
+    found: defaultdict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
+    for (name, reason), count in refused.most_common():
+        found[name, reason.partition(":")[0]].append((reason, count))
+    from vantage.guests.record import UNASKED
+
+    lines = []
+    for (name, _), reasons in found.items():
+        first = next((reason for reason, _ in reasons if reason != UNASKED), reasons[0][0])
+        others = len({reason for reason, _ in reasons} - {first, UNASKED})
+        more = f" ({_some(others, 'other reason')} beside it)" if others else ""
+        lines.append(f"{name}: {sum(count for _, count in reasons)} x {first}{more}")
+    return lines
 
 
 def _samples(recipe: Recipe) -> Any:

@@ -33,7 +33,8 @@ _SCORED = 256
 """Answers scored together."""
 _BEGINNING = b'{"id":"'
 """Of every line that is written here."""
-_UNASKED = "budget: not asked any more"
+UNASKED = "budget: not asked any more"
+"""Of a question that comes after a budget was spent."""
 
 
 @dataclass(slots=True)
@@ -122,7 +123,7 @@ class _Recording:
                 missing = self._missing(guest, samples[index], turn)
                 self.done.there += guest.n - len(missing)
                 if spent:
-                    self.done.refused[guest.name, _UNASKED] += len(missing)
+                    self.done.refused[guest.name, UNASKED] += len(missing)
                 elif missing:
                     # The budget is spent for whoever else asks this guest too, so that nothing is left to them.
                     spent = await self._ask(guest, samples[index], style, turn, missing)

@@ -12,7 +12,9 @@ and question; no number comes twice.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -85,12 +87,17 @@ def read(path: str | Path, size: int | None = None) -> Iterator[Line]:
                 counts[line.model, line.id] += 1
                 yield line.model_copy(update={"number": number})
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, e['loc'])) or 'the line'}: {e['msg']}" for e in error.errors()[:3])
+        faults = (f"{'.'.join(map(str, e['loc'])) or 'the line'}: {_bare(e['msg'])}" for e in error.errors()[:3])
         raise DataError(f"{file}:{place}: no recorded answer ({'; '.join(faults)})") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{file}:{place}: not UTF-8 ({error.reason})") from error
     except OSError as error:
         raise DataError(f"{file}: recorded answers cannot be read ({error.strerror})") from error
+
+
+def _bare(message: str) -> str:
+    """Without the place in the line, which reads as one in the file."""
+    return re.sub(r" at line \d+ column \d+$", "", message)
 
 
 def _left(size: int | None, at: int) -> int:
@@ -108,6 +115,9 @@ class RecordedGuest(Guest):
         path: the file; see the module.
         name: which model of it; ``None`` where there is one only.
         n: see ``Guest``.
+
+    Attributes:
+        digest: SHA-256 of the file.
 
     Raises:
         DataError: as ``read``.
@@ -128,6 +138,8 @@ class RecordedGuest(Guest):
             raise ConfigError(f"{path} holds {models}, and none of {own!r}")
         super().__init__(own, n)
         self.path = Path(path)
+        with self.path.open("rb") as file:
+            self.digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.gives_logprobs = any(line.logprobs for lines in found[own].values() for line in lines)
         # By number: workers that recorded side by side wrote in the order in which they were done.
         self._lines = {key: sorted(lines, key=lambda line: line.number or 0) for key, lines in found[own].items()}

@@ -37,8 +37,8 @@ def represent(text: str, tokenizer: Any, banned_ids: Collection[int], limit: int
 
     Returns:
         The tokens, or a ``Refusal``: ``empty``, ``long``, ``control`` (a special or banned token, also where it was
-        written out as text, and unknown words where they are a special token), ``lossy`` (the tokens stand for another
-        text; white space aside, which some tokenizers do not keep).
+        written out as text), ``lossy`` (words that the policy's vocabulary does not have, or tokens that stand for
+        another text; white space aside, which some tokenizers do not keep).
     """
     if not text.strip():
         return Refusal("empty")
@@ -50,9 +50,12 @@ def represent(text: str, tokenizer: Any, banned_ids: Collection[int], limit: int
     except UnicodeEncodeError as error:
         return Refusal(f"lossy: {error.reason} at character {error.start}")
     ids = [int(token) for token in tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
-    found = next((token for token in ids if token in special or token in banned_ids), None)
+    unknown = tokenizer.unk_token_id if tokenizer.unk_token and tokenizer.unk_token not in text else None
+    found = next((token for token in ids if token != unknown and (token in special or token in banned_ids)), None)
     if found is not None:
         return Refusal(f"control: it holds {tokenizer.convert_ids_to_tokens(found)!r}")
+    if unknown is not None and unknown in ids:
+        return Refusal("lossy: it holds words or characters that the policy's vocabulary does not have")
     if not ids:
         return Refusal("empty")
     if len(ids) + 1 > limit:

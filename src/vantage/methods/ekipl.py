@@ -34,7 +34,8 @@ class Ekipl(Selecting):
     statistics: Literal["kept", "all"] = "kept"
     """Mean and std over the ``kept`` members, as the paper has it, or over ``all`` that are scored."""
     ratio: Ratio = Ratio()
-    """Weight of guests' tokens: ``paper``, ``imitation``, ``shaped`` or ``behaviour``, with or without its settings."""
+    """Weight of guests' tokens: ``paper``, ``imitation``, ``shaped`` or ``behaviour``; as {kind: shaped, gamma: 0.1} or
+    {kind: behaviour, truncation: 2} with its setting."""
 
     @property
     def off_policy(self) -> Ratio:

@@ -47,7 +47,10 @@ class MarsTransfer(Mars):
 
     name: Literal["mars-transfer"] = "mars-transfer"  # type: ignore[assignment]  # a method of its own name
     ratio: Ratio = Ratio(kind="imitation")
-    """Weight of the tokens of trained anchors: ``imitation``, ``paper``, ``shaped`` or ``behaviour``."""
+    """Weight of the tokens of trained anchors: ``imitation``, ``paper``, ``shaped`` or ``behaviour``; as
+    {kind: shaped, gamma: 0.1} or {kind: behaviour, truncation: 2} with its setting."""
+    shuffled: bool = False
+    """Of mars; refused here, where the control is chosen: blind."""
     placed: Placed = "anchor"
     """Whose text is learned: the ``anchor``'s, one from the ``truth``, or a ``relabelled`` rollout's (controls)."""
     chosen: Literal["right", "blind"] = "right"

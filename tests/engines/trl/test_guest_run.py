@@ -9,7 +9,7 @@ from endpoints.server import Server
 from vantage import recipes, runs, worlds
 from vantage.engines.trl import launch as engine
 from vantage.engines.trl.launch import train
-from vantage.errors import DataError, EndpointError
+from vantage.errors import ConfigError, DataError, EndpointError
 
 ANSWER = {"message": {"role": "assistant", "content": "<think> none </think> <answer> 0 </answer>"}}
 
@@ -76,6 +76,20 @@ def test_a_server_that_is_down_from_the_start_ends_the_run_before_its_first_step
     with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9/v1 cannot be reached") as caught:
         launch("http://127.0.0.1:9/v1", tmp_path)
     assert caught.value.__notes__ == ["(while guest 'far' was checked)"]
+
+
+def test_a_run_does_not_go_on_with_other_recorded_answers(tmp_path):
+    rows = worlds.get("night").dataset("train", n=8, tasks=["count"])
+    file = tmp_path / "guests.jsonl"
+    file.write_text("\n".join(json.dumps({"id": row.id, "model": "far", "text": worlds.gold(row)}) for row in rows))
+    run = start({"recorded": str(file)}, tmp_path)
+    run.summary.unlink()
+    recipe = recipes.load(run.recipe)
+    file.write_text(file.read_text().replace("<answer> ", "<answer>  ", 1))
+    with pytest.raises(
+        ConfigError, match=r"guest 'far': .*guests\.jsonl holds something else than when this run began"
+    ):
+        train(recipe, run, resume=True, console=Console(quiet=True))
 
 
 @pytest.mark.parametrize(("recorded", "trains"), [(range(1, 8), True), (range(8, 16), False)], ids=["most", "other"])

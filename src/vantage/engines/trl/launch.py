@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ from vantage.engines.trl.trainer import VantageTrainer
 from vantage.errors import ConfigError, EngineError
 from vantage.evaluation import Evaluation
 from vantage.files import write_json
+from vantage.guests import Guests
+from vantage.guests.recorded import RecordedGuest
 from vantage.models import context_window, load_model, load_processor, with_resized_size
 from vantage.progress import progress
 from vantage.recipes import Recipe
@@ -34,6 +37,8 @@ from vantage.report import guests as guest_curves
 from vantage.runs import Run
 from vantage.samples import Sample
 
+RECORDINGS = "recordings.json"
+"""In a run's folder: SHA-256 of the files of recorded guests."""
 DECODED = 1000
 """Rows up to which every picture is decoded before training, unless the recipe says otherwise."""
 
@@ -74,6 +79,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
     # First what may be out of reach, as loading a model takes a while, and checking all rows a longer one.
     check_guests(recipe.method, recipe.guests)
     guests = None if recipe.guests is None else recipe.guests.open(run.replies)
+    recordings = {} if guests is None or not main else _recordings(guests, run.folder / RECORDINGS, resume)
     reward = None if recipe.reasoner is None else recipe.reasoner.open(run.replies)
     others = [] if recipe.reasoner is None or not main else recipe.reasoner.open_others(run.replies)
     for reasoner in ([] if reward is None else [reward.endpoint]) + others:
@@ -129,6 +135,8 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
 
     measure = Measure(recipe, run, trainer, testing, console, others)
     before = measure("before") if recipe.evaluation.before else None
+    if recordings:
+        write_json(run.folder / RECORDINGS, recordings)
     try:
         if checkpoint is not None and reached.global_step >= reached.max_steps:
             # It was stopped between its last step and its summary; the stock trainer would take one step more.
@@ -176,6 +184,23 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
             console.print(f"Pictures beside {run.curves.name}: {', '.join(pictures)}", highlight=False, soft_wrap=True)
     trainer.accelerator.wait_for_everyone()
     return summary
+
+
+def _recordings(guests: Guests, file: Path, resume: bool) -> dict[str, str]:
+    """The hashes of recorded answers, which a run keeps; one that goes on wants the same ones.
+
+    Raises:
+        ConfigError: a file holds something else now.
+    """
+    now = {one.name: one.digest for one in guests if isinstance(one, RecordedGuest)}
+    then = json.loads(file.read_text(encoding="utf-8")) if resume and file.exists() else now
+    for one in guests:
+        if isinstance(one, RecordedGuest) and then.get(one.name, one.digest) != one.digest:
+            raise ConfigError(
+                f"guest {one.name!r}: {one.path} holds something else than when this run began (SHA-256 "
+                f"{then[one.name][:12]}..., now {one.digest[:12]}...), so it cannot go on exactly"
+            )
+    return now
 
 
 def _samples(
