@@ -52,6 +52,7 @@ class Guests(Sequence[Guest]):
         self._told: set[tuple[str, str]] = set()
         self._rests = {one.name: Rest() for one in guests if one.may_rest}
         self._closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._guests)
@@ -109,8 +110,15 @@ class Guests(Sequence[Guest]):
     def close(self) -> None:
         """Let every guest go; nothing is told of what that cuts short."""
         self._closed = True
+        if self._tasks:  # nobody waits for them; left behind, each would complain at the end of the process
+            loop.shared().call_soon_threadsafe(lambda: [task.cancel() for task in list(self._tasks)])
         for one in self._guests:
             one.close()
+
+    def under_way(self, task: asyncio.Task[None]) -> None:
+        """Remember a question until it is answered; on the shared loop."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def tell(self, name: str, refusal: Refusal) -> None:
         """Warn of a failure, once a guest and kind: the logs count all of them."""
@@ -169,6 +177,7 @@ class _Cell:
         """Ask; on the shared loop."""
         if self.instead is None and not self.answers.cancelled():
             self.task = asyncio.get_running_loop().create_task(self._ask())
+            self.of.under_way(self.task)
 
     def close(self) -> Answers:
         """What came, or that it is late."""

@@ -42,7 +42,7 @@ class RichProgress(TrainerCallback):
         self._bar.update(self._task, completed=state.global_step, note=f"reward {logs['reward']:.2f}")
         tenth = max(1, state.max_steps // 10)
         if state.global_step % tenth == 0 or state.global_step == 1:
-            self._bar.print(f"step {state.global_step:>4}  {describe(logs)}", highlight=False)
+            self._bar.print(f"step {state.global_step:>4}  {describe(logs)}", highlight=False, soft_wrap=True)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
