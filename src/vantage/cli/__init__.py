@@ -161,7 +161,8 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
         out.print(table(*(Evaluation.load(run.evaluation(moment)) for moment in moments)))
     out.print(
         f"{summary['steps']} steps in {summary['seconds']:.0f} s, {summary['peak_memory_mb']:.0f} MiB at most.\n"
-        f"Look at {run.curves} (curves), {run.rollouts} (every answer), {run.summary} (before and after).",
+        f"Look at {run.curves} (curves), {run.rollouts} (every answer), {run.summary} "
+        f"({' and '.join(moments) or 'what ran'}).",
         soft_wrap=True,
     )
     if recipe.reasoner is not None:
