@@ -77,10 +77,10 @@ class Member:
         reward: what the method normalises: the score and every other term; ``None`` where unscored.
         advantage: what the method made of the score; ``None`` until judged.
         trained: whether the update learns from it.
-        logprobs: log-probs of its tokens under the model that said it, where it is another than the policy and they
-            are known.
-        refused: why a guest's answer is not there: late, failed, or nothing that the policy's tokens can say; empty
-            where it is.
+        logprobs: log-probs of its tokens under who said it and from the prompt it was said to, where a ratio weighs by
+            them: those of a guest, and of a transferred anchor, which the policy said to one source.
+        refused: why there is nothing to learn from: a guest's answer came late, failed, or is nothing that the policy's
+            tokens can say; or what was to be placed for an anchor is. Empty elsewhere.
         placed: the text that is learned in its place, in controls of anchor transfer; empty elsewhere.
     """
 

@@ -175,6 +175,9 @@ def test_the_update_follows_the_equation_of_its_ratio(ratio, factor, run):
     found, expected = gradient(trainer, batch), per_token_gradient(trainer, batch, factor)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-7)
     assert metrics[0]["off_policy/logp"] < 0 and 0 < metrics[0]["off_policy/ess"] <= 1
+    (own,) = {name.split("/")[1] for name in metrics[0] if name.startswith("guests/") and name.endswith("/ess")}
+    for figure in ("logp", "weight", "clipped", "ess"):
+        assert metrics[0][f"guests/{own}/{figure}"] == metrics[0][f"off_policy/{figure}"]
 
 
 def log_probs(model, prompt_ids, completion_ids, pixels, never=()):

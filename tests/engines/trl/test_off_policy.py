@@ -7,7 +7,7 @@ import pytest
 import torch
 from trl import GRPOConfig
 
-from vantage.engines.trl.off_policy import BEHAVIOUR, ROWS, OffPolicy, reconcile
+from vantage.engines.trl.off_policy import BEHAVIOUR, GUEST, ROWS, OffPolicy, reconcile
 from vantage.errors import ConfigError
 from vantage.methods.ratio import Ratio
 
@@ -15,7 +15,7 @@ LOG = [[math.log(x) for x in row] for row in ([0.5, 0.9, 1.0, 1.5], [0.5, 0.9, 1
 """Of p / p_old, of three rows; the last one's second half is padding, its advantage 0."""
 
 
-def noted(ratio=None, advantages=(1.0, -1.0, 0.0), **trainer):
+def noted(ratio=None, advantages=(1.0, -1.0, 0.0), speakers=(-1, -1, -1), guests=(), **trainer):
     """Figures of one loss over these rows, all of them off-policy."""
     found = {}
     told = SimpleNamespace(
@@ -25,12 +25,13 @@ def noted(ratio=None, advantages=(1.0, -1.0, 0.0), **trainer):
     told.__dict__.update(trainer)
     inputs = {
         ROWS: torch.tensor([True] * 3),
+        GUEST: torch.tensor(speakers),
         BEHAVIOUR: torch.zeros(3, 4),
         "advantages": torch.tensor(advantages),
         "completion_mask": torch.tensor([[1] * 4, [1] * 4, [1, 1, 0, 0]]),
         "old_per_token_logps": torch.zeros(3, 4),
     }
-    off_policy = OffPolicy(told, ratio or Ratio())
+    off_policy = OffPolicy(told, ratio or Ratio(), guests)
     with off_policy.loss(inputs):
         off_policy.weigh(torch.tensor(LOG))
     return found
@@ -42,6 +43,19 @@ def test_a_token_is_clipped_where_the_stock_loss_clips_it():
     assert noted(advantages=(0.0, 0.0, 0.0))["off_policy/clipped"] == 0
     assert noted(advantages=(-1.0, -1.0, -1.0))["off_policy/clipped"] == pytest.approx(3 / 10)
     assert noted()["off_policy/weight"] == pytest.approx((2 * (0.5 + 0.9 + 1 + 1.5) + 2) / 10)
+
+
+def test_each_guest_has_figures_of_its_own():
+    """``a`` said the first row, ``b`` the last, ``c`` nothing; the second is an anchor's."""
+    found = noted(speakers=(0, -1, 1), guests=("a", "b", "c"))
+    assert found["guests/a/logp"] == pytest.approx(sum(LOG[0]) / 4)
+    assert found["guests/a/weight"] == pytest.approx((0.5 + 0.9 + 1 + 1.5) / 4)
+    assert found["guests/a/clipped"] == pytest.approx(1 / 4)
+    assert found["guests/a/ess"] == pytest.approx(3.9**2 / (4 * (0.25 + 0.81 + 1 + 2.25)))
+    assert found["guests/b/logp"] == pytest.approx(sum(LOG[2][:2]) / 2)
+    assert found["guests/b/ess"] == pytest.approx(2**2 / (2 * (0.25 + 2.25)))
+    assert not any(name.startswith("guests/c") for name in found)
+    assert found["off_policy/logp"] == pytest.approx((2 * sum(LOG[0]) + sum(LOG[2][:2])) / 10)
 
 
 def test_other_losses_clip_otherwise():

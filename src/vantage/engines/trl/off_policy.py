@@ -8,12 +8,12 @@ log-probs of this very pass are handed in as the old ones, so that ``rho`` is 1 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from trl import GRPOConfig
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from vantage.engines.trl.phase import Collected
     from vantage.engines.trl.trainer import VantageTrainer
 
-ROWS, BEHAVIOUR = "off_policy", "behaviour_logps"
-"""Of a batch: which rows are off-policy (B,), and the log-probs of their tokens under who said them (B, T)."""
+ROWS, GUEST, BEHAVIOUR = "off_policy", "guest", "behaviour_logps"
+"""Of a batch: which rows are off-policy (B,), the place of the guest who said each, -1 where none did (B,), and the
+log-probs of their tokens under who said them (B, T)."""
 
 LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo")
 """Losses whose gradient at a ratio of 1 is ``-A grad log pi``; of ``cispo`` where ``epsilon_high`` is at least 1."""
@@ -65,10 +66,11 @@ class OffPolicy:
     Args:
         trainer: whose loss it is.
         ratio: the method's.
+        guests: names of the guests, the same in every process; each has figures of its own.
     """
 
-    def __init__(self, trainer: VantageTrainer, ratio: Ratio) -> None:
-        self._trainer, self._ratio = trainer, ratio
+    def __init__(self, trainer: VantageTrainer, ratio: Ratio, guests: Sequence[str] = ()) -> None:
+        self._trainer, self._ratio, self._guests = trainer, ratio, tuple(guests)
         self._inputs: dict[str, Any] | None = None
 
     def enter(self, collected: Collected, output: dict[str, Any]) -> None:
@@ -77,13 +79,16 @@ class OffPolicy:
         device, ids = output["completion_ids"].device, output["completion_ids"]
         places = [(index, *row) for index, rows in enumerate(rollout.rows(room)) for row in rows]
         known = torch.zeros(ids.shape, dtype=torch.float32, device=device)
-        marks = []
+        marks, speakers = [], []
         for line, (index, column, live) in enumerate(places):
             member = rollout.groups[index].members[column]
             marks.append(live and index not in collected.fillers and member.origin.kind != "fused")
+            named = marks[-1] and member.origin.kind == "guest"
+            speakers.append(self._guests.index(member.origin.name) if named else -1)
             if marks[-1] and member.logprobs is not None:
                 known[line, : len(member.logprobs)] = torch.tensor(member.logprobs, device=device)
         output[ROWS] = torch.tensor(marks, device=device)
+        output[GUEST] = torch.tensor(speakers, device=device)
         output[BEHAVIOUR] = known
         if "importance_sampling_ratio" in output:
             # Nobody sampled these rows with the rollout engine, so there is nothing to correct.
@@ -115,31 +120,45 @@ class OffPolicy:
             # As the stock loss: one ratio a row, the geometric mean of those of its tokens.
             logs = (factor.log() * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
             factor = logs.exp().expand_as(factor)
-        self._note(rows & mask.bool(), now, factor, advantages)
+        tokens = rows & mask.bool()
+        self._note(tokens, inputs[GUEST].unsqueeze(1), now, factor, self._clipped(factor, advantages))
         if self._ratio.kind == "paper":
             return
         if old is not None:
             inputs["old_per_token_logps"] = torch.where(rows, now, old)
         # Padding carries weights of no meaning, and no loss.
-        inputs["advantages"] = torch.where(rows & mask.bool(), advantages * factor, advantages.expand_as(factor))
+        inputs["advantages"] = torch.where(tokens, advantages * factor, advantages.expand_as(factor))
 
-    def _note(self, tokens: Bool[Tensor, "B T"], logps: Tensor, factor: Tensor, advantages: Tensor) -> None:
-        """Figures of the off-policy tokens of all processes; every process calls this equally often."""
+    def _note(
+        self,
+        tokens: Bool[Tensor, "B T"],
+        speakers: Int[Tensor, "B 1"],
+        logps: Float[Tensor, "B T"],
+        factor: Float[Tensor, "B T"],
+        clipped: Bool[Tensor, "B T"],
+    ) -> None:
+        """Figures of the off-policy tokens of all processes, and of each guest's; all processes call it equally often."""
+
+        def sums(of: Tensor) -> list[Tensor]:
+            w = torch.where(of, factor, 0.0).double()
+            logp = torch.where(of, logps, 0.0).double()
+            return [of.sum().double(), logp.sum(), (clipped & of).sum().double(), w.sum(), (w**2).sum()]
+
         trainer = self._trainer
-        clipped = self._clipped(factor, advantages)
-        w = torch.where(tokens, factor, 0.0).double()
-        sums = torch.stack([tokens.sum().double(), torch.where(tokens, logps, 0.0).double().sum(),
-                            (clipped & tokens).sum().double(), w.sum(), (w**2).sum()])  # fmt: skip
-        count, logp, cut, total, squares = trainer.accelerator.gather(sums.unsqueeze(0)).sum(0).tolist()
-        if count:
-            trainer._note(
-                {
-                    "off_policy/logp": logp / count,
-                    "off_policy/clipped": cut / count,
-                    "off_policy/weight": total / count,
-                    "off_policy/ess": total**2 / (squares * count) if squares else 0.0,
-                }
-            )
+        parts = [tokens, *(tokens & (speakers == place) for place in range(len(self._guests)))]
+        names = ["off_policy", *(f"guests/{name}" for name in self._guests)]
+        local = torch.stack([one for part in parts for one in sums(part)])
+        found = trainer.accelerator.gather(local.unsqueeze(0)).sum(0).reshape(len(parts), -1).tolist()
+        for name, (count, logp, cut, total, squares) in zip(names, found, strict=True):
+            if count:
+                trainer._note(
+                    {
+                        f"{name}/logp": logp / count,
+                        f"{name}/clipped": cut / count,
+                        f"{name}/weight": total / count,
+                        f"{name}/ess": total**2 / (squares * count) if squares else 0.0,
+                    }
+                )
 
     def _clipped(self, factor: Float[Tensor, "B T"], advantages: Float[Tensor, "B 1"]) -> Bool[Tensor, "B T"]:
         """Tokens that the stock loss clips, as it counts them, or that are at the truncation."""

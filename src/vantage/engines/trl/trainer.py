@@ -113,7 +113,9 @@ class VantageTrainer(GRPOTrainer):
         self._staged: Collected | None = None
         self._shared: SharedUpdate | None = None
         self.not_shared: list[str] = []
-        self._off_policy = None if method.off_policy is None else OffPolicy(self, method.off_policy)
+        speakers = () if guests is None else dict.fromkeys(origin.name for origin in guests.columns)
+        ratio = method.off_policy
+        self._off_policy = None if ratio is None else OffPolicy(self, ratio, tuple(speakers))
         self._figures: dict[str, float] = {}
         more = [reward_funcs] if callable(reward_funcs) else list(reward_funcs)
 
