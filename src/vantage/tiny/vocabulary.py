@@ -29,6 +29,17 @@ CAPTION_TAGS = ("<cap>", "</cap>")
 CAPTIONS = "Describe In which cell lamps posters bushes"
 """Words of captions and of the questions that they answer."""
 
+ARITHMETIC = """
+things circles squares triangles crosses Add Subtract all
+red green blue yellow purple orange cyan white diamonds rings bars hearts
+"""
+"""Words of counting, shapes and colours of its twin among them."""
+CHANGES = """
+before after Objects Which changes were made small large up down
+change_color change_shape change_size change_position
+"""
+"""Words of pictures before and after, and of what was changed."""
+
 WORDS = (
     *SPECIAL,
     *TAGS,
@@ -38,6 +49,8 @@ WORDS = (
     *ENGLISH.split(),
     *CAPTION_TAGS,
     *CAPTIONS.split(),
+    *ARITHMETIC.split(),
+    *CHANGES.split(),
 )
 
 VOCABULARY_SIZE = 256
