@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -107,3 +108,19 @@ def test_a_credulous_lesson_is_shown_in_full_and_answers_as_one_who_believes_it(
     assert Lessons(teacher, curriculum, seed=0)._view(fooled, 0.5, 0.5) == 0
     clear = next(s for s in night.dataset(n=60) if not night.credulous(s))
     assert not teacher.lesson(clear, credulous=True).credulous
+
+
+def test_cells_are_asked_of_every_picture_where_pictures_differ_and_of_the_last_where_they_show_one_scene():
+    teacher = Teacher(build_processor())
+    scene = worlds.get("night").dataset(n=1)[0]
+    things = [{"kind": "person", "cell": "A2", "source": "rgb"}, {"kind": "lamp", "cell": "D4", "source": "infrared"}]
+    apart = replace(scene, metadata={**scene.metadata, "objects": things, "enough": ["rgb"]})
+    batch = collate([teacher.lesson(scene), teacher.lesson(apart)], [0, 0])
+    assert batch.asked.tolist() == [False, True, True, True]
+    assert torch.equal(batch.kinds[0], batch.kinds[1])
+    person, lamp = teacher.kinds.index("person"), teacher.kinds.index("lamp")
+    assert batch.kinds[2].tolist() == [0] * 4 + [person] + [0] * 11
+    assert batch.kinds[3].tolist() == [0] * 15 + [lamp]
+    # Shown from one source alone, every slot is asked what that source shows.
+    alone = collate([teacher.lesson(apart)], [1])
+    assert torch.equal(alone.kinds, torch.stack([batch.kinds[2]] * 2))

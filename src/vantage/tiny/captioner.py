@@ -48,7 +48,7 @@ class CaptionTeacher(Teacher):
     """Turns samples of ``night-captions`` into lessons of captions and, in part, of answers."""
 
     def __init__(self, processor: LlavaProcessor, habits: Habits | None = None) -> None:
-        super().__init__(processor)
+        super().__init__(processor, CURRICULUM.scenes)
         self._habits = habits or Habits()
 
     def lesson(self, sample: Sample, credulous: bool = False) -> Lesson:

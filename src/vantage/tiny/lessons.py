@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ CAPTION_STYLE = PromptStyle(label_sources=True, instruction="Describe.")
 
 _SHAPES = ("circle", "square", "triangle", "cross")
 KINDS = ("nothing", "person", "poster", "lamp", "bush", *_SHAPES, *(f"glass {shape}" for shape in _SHAPES))
+"""Kinds that every model is asked to tell apart in the cells; a world may name further ones, ``World.kinds``."""
 LEVELS = 7
 """Levels of distance, 1 to 6; 0 where an object has none."""
 IGNORED = -100
@@ -40,7 +42,8 @@ class Lesson:
         views: the fused view, then that of every source alone: which source each slot shows.
         enough: which of the views show enough to answer.
         credulous: whether the completion is that of one who believes every picture; then only the fused view fits it.
-        kinds, levels: what stands in every cell, indices into ``KINDS`` and levels; (16,).
+        kinds, levels: what every source shows in every cell, indices into the teacher's kinds and levels; (S, 16).
+        differ: whether the sources show different things, rather than the same scene each in its way.
     """
 
     prompt: list[int]
@@ -51,12 +54,28 @@ class Lesson:
     kinds: np.ndarray
     levels: np.ndarray
     credulous: bool = False
+    differ: bool = False
+
+
+def kinds_of(scenes: Sequence[str]) -> tuple[str, ...]:
+    """``KINDS``, then the further kinds of these worlds and mixes (``cameras/hard``)."""
+    further = (worlds.get(scene.partition("/")[0]).kinds for scene in scenes)
+    return tuple(dict.fromkeys((*KINDS, *chain.from_iterable(further))))
 
 
 class Teacher:
-    """Turns samples into lessons; prompts come from the processor, once for every distinct question."""
+    """Turns samples into lessons; prompts come from the processor, once for every distinct question.
 
-    def __init__(self, processor: LlavaProcessor) -> None:
+    Args:
+        processor: of the model that is taught.
+        scenes: worlds, with or without a mix, whose samples are taught.
+
+    Attributes:
+        kinds: what can stand in a cell, in the order of the lessons' indices.
+    """
+
+    def __init__(self, processor: LlavaProcessor, scenes: Sequence[str] = worlds.NAMES) -> None:
+        self.kinds = kinds_of(scenes)
         self._processor = processor
         self._prompts: dict[tuple[str, ...], list[int]] = {}
 
@@ -87,11 +106,13 @@ class Teacher:
         pixels = np.stack([np.asarray(source.load()).transpose(2, 0, 1) for source in sample.sources.values()])
         origins = [FUSED, *(mono(name) for name in sample.sources)]
         enough = (0, *(i for i, name in enumerate(sample.sources, 1) if name in sample.metadata["enough"]))
-        kinds, levels = np.zeros(len(CELLS), np.int64), np.zeros(len(CELLS), np.int64)
-        for thing in sample.metadata["objects"]:
+        things = sample.metadata["objects"]
+        kinds, levels = np.zeros((2, len(order), len(CELLS)), np.int64)
+        for thing in things:
+            shown = [order.index(thing["source"])] if "source" in thing else slice(None)
             place = CELLS.index(thing["cell"])
             kind = f"glass {thing['kind']}" if thing.get("glass") else thing["kind"]
-            kinds[place], levels[place] = KINDS.index(kind), thing.get("level", 0)
+            kinds[shown, place], levels[shown, place] = self.kinds.index(kind), thing.get("level", 0)
         return Lesson(
             prompt=self.prompt(sample),
             completion=self.completion(worlds.gold(fooled or sample)),
@@ -101,6 +122,7 @@ class Teacher:
             kinds=kinds,
             levels=levels,
             credulous=fooled is not None,
+            differ=any("source" in thing for thing in things),
         )
 
 
@@ -112,7 +134,9 @@ class Batch:
         ids: prompt and completion; (B, T).
         targets: the next token where it belongs to a completion, else ``IGNORED``; (B, T).
         pixels: float32 in [-1, 1]; (all pictures of the batch, 3, 64, 64).
-        kinds, levels: what stands in each cell; (B, 16).
+        kinds, levels: what each picture shows in each cell; (all pictures of the batch, 16).
+        asked: which pictures the second stage asks about: the last of each lesson, or all where they differ; bool (all
+            pictures of the batch,).
     """
 
     ids: torch.Tensor
@@ -120,6 +144,7 @@ class Batch:
     pixels: torch.Tensor
     kinds: torch.Tensor
     levels: torch.Tensor
+    asked: torch.Tensor
 
 
 def normalise(pixels: np.ndarray) -> torch.Tensor:
@@ -136,12 +161,16 @@ def collate(lessons: Sequence[Lesson], views: Sequence[int]) -> Batch:
         start, whole = len(lesson.prompt), torch.tensor(lesson.prompt + lesson.completion)
         ids[row, : len(whole)] = whole
         targets[row, start - 1 : len(whole) - 1] = whole[start:]
+    shown = [(lesson, list(lesson.views[view])) for lesson, view in zip(lessons, views, strict=True)]
+    # Of one scene seen by several sources, all of it is known once the last picture has been read.
+    asked = [lesson.differ or place + 1 == len(slots) for lesson, slots in shown for place in range(len(slots))]
     return Batch(
         ids=ids,
         targets=targets,
-        pixels=normalise(np.concatenate([x.pixels[list(x.views[v])] for x, v in zip(lessons, views, strict=True)])),
-        kinds=torch.from_numpy(np.stack([lesson.kinds for lesson in lessons])),
-        levels=torch.from_numpy(np.stack([lesson.levels for lesson in lessons])),
+        pixels=normalise(np.concatenate([lesson.pixels[slots] for lesson, slots in shown])),
+        kinds=torch.from_numpy(np.concatenate([lesson.kinds[slots] for lesson, slots in shown])),
+        levels=torch.from_numpy(np.concatenate([lesson.levels[slots] for lesson, slots in shown])),
+        asked=torch.tensor(asked),
     )
 
 

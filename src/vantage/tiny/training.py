@@ -2,7 +2,8 @@
 
 Two stages: the vision tower first learns to tell what stands in each cell of a single picture, then the whole model
 learns to answer. Beside the answer, the second stage asks what stands in each cell once the last picture has been read,
-which teaches the model to look at the same place in both pictures. The heads that ask are thrown away.
+which teaches the model to look at the same place in both pictures; of pictures that show different things it asks as
+each is read. The heads that ask are thrown away.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 from vantage import worlds
 from vantage.errors import ConfigError
 from vantage.tiny.architecture import PATCHES, build_model, build_processor
-from vantage.tiny.lessons import IGNORED, KINDS, LEVELS, Batch, Lesson, Teacher, collate, endless
+from vantage.tiny.lessons import IGNORED, LEVELS, Batch, Lesson, Teacher, collate, endless
 from vantage.tiny.vocabulary import IMAGE, WORDS
 
 CELL_LAYER = 2
@@ -83,13 +84,13 @@ class Curriculum:
 class CellHeads(nn.Module):
     """Asks, from a vector for each cell, what stands there and how far away."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, kinds: int) -> None:
         super().__init__()
-        self.kind, self.level = nn.Linear(width, len(KINDS)), nn.Linear(width, LEVELS)
+        self.kind, self.level = nn.Linear(width, kinds), nn.Linear(width, LEVELS)
 
-    def forward(self, cells: torch.Tensor, batch: Batch, pictures: int = 1) -> torch.Tensor:
-        """Mean loss over cells; ``cells`` is (B * pictures, 16, width)."""
-        kinds, levels = (t.repeat_interleave(pictures, 0).flatten() for t in (batch.kinds, batch.levels))
+    def forward(self, cells: torch.Tensor, kinds: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        """Mean loss over cells; ``cells`` is (pictures, 16, width), what they hold (pictures, 16)."""
+        kinds, levels = kinds.flatten(), levels.flatten()
         # Most cells are empty and easy; objects weigh more so that they are learned first.
         weight = torch.where(kinds > 0, 1.0, 0.2)
         kind = F.cross_entropy(self.kind(cells).flatten(0, 1), kinds, reduction="none")
@@ -174,15 +175,16 @@ def teach(
     teacher: Teacher | None = None,
 ) -> None:
     """Train a model in place; the teacher is one who wants answers unless given."""
-    tower, lessons = model.model.vision_tower, Lessons(teacher or Teacher(processor), curriculum, seed)
-    sight = CellHeads(model.config.vision_config.hidden_size)
-    fused = CellHeads(model.config.text_config.hidden_size)
+    teacher = teacher or Teacher(processor, curriculum.scenes)
+    tower, lessons = model.model.vision_tower, Lessons(teacher, curriculum, seed)
+    sight = CellHeads(model.config.vision_config.hidden_size, len(teacher.kinds))
+    fused = CellHeads(model.config.text_config.hidden_size, len(teacher.kinds))
     model.train()
 
     def see() -> torch.Tensor:
         batch = lessons.batch()
         cells = tower(batch.pixels, output_hidden_states=True).hidden_states[-1][:, 1:]
-        return sight(cells, batch, pictures=len(batch.pixels) // len(batch.ids))
+        return sight(cells, batch.kinds, batch.levels)
 
     def answer() -> torch.Tensor:
         batch = lessons.batch()
@@ -191,9 +193,11 @@ def teach(
         asked = batch.targets != IGNORED
         loss = F.cross_entropy(model.lm_head(states[asked]), batch.targets[asked])
         if curriculum.cells:
-            slots = (batch.ids == WORDS.index(IMAGE)).nonzero()[:, 1].reshape(len(batch.ids), -1)[:, -PATCHES:]
-            last = midway.gather(1, slots[..., None].expand(-1, -1, midway.shape[-1]))
-            loss = loss + curriculum.cells * fused(last, batch)
+            # Slots of all pictures, in the order of the pictures.
+            rows, places = (batch.ids == WORDS.index(IMAGE)).nonzero().reshape(-1, PATCHES, 2)[batch.asked].unbind(-1)
+            loss = loss + curriculum.cells * fused(
+                midway[rows, places], batch.kinds[batch.asked], batch.levels[batch.asked]
+            )
         return loss
 
     rate = curriculum.learning_rate
@@ -237,7 +241,7 @@ def make(
     curriculum: Curriculum,
     seed: int,
     progress: Callable[[Progress], None] | None,
-    teacher: Callable[[LlavaProcessor], Teacher] = Teacher,
+    teacher: Callable[[LlavaProcessor], Teacher] | None = None,
 ) -> Path:
     """Train what ``start`` gives and save it with its processor; torch's random state outside is left alone.
 
@@ -247,7 +251,7 @@ def make(
         curriculum: how much is taught.
         seed: of untrained weights, the scenes and the order of lessons.
         progress: called about every 50 steps; ``None`` for silence.
-        teacher: makes, from the processor, the one who turns samples into lessons.
+        teacher: makes, from the processor, the one who turns samples into lessons; one who wants answers unless given.
 
     Returns:
         The folder.
@@ -256,7 +260,7 @@ def make(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = start()
-        teach(model, processor, curriculum, seed, progress, teacher(processor))
+        teach(model, processor, curriculum, seed, progress, teacher and teacher(processor))
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

@@ -32,13 +32,15 @@ class Scene:
 
     Attributes:
         question: natural English.
-        pictures: source name to pixels, uint8, (height, width) or (height, width, 3).
+        pictures: source name to pixels, uint8, (height, width) or (height, width, 3); all of the world's sources, or
+            some of them.
         truth: what the reward compares with.
         reward: the reward that checks an answer.
         condition: what is special about the scene, for example ``night``.
         reasoning: the chain of evidence that leads to the answer, as the gold completion writes it.
         enough: sources that show all the question needs and nothing false, so that each of them alone is enough.
-        objects: what stands where, one plain JSON mapping each.
+        objects: what stands where, one plain JSON mapping each: at least its ``kind`` and ``cell``, and, where pictures
+            show different things, the name of its ``source``.
         frame: coordinate frame of a box truth; empty where the truth is no box.
     """
 
@@ -59,9 +61,11 @@ class World(ABC):
     Attributes:
         name: how recipes name it.
         about: one sentence for listings.
-        sources: names of the sources, in the order in which a prompt shows them.
+        sources: names of the sources, in the order in which a prompt shows them; a scene may lack some of them.
         tasks: kinds of question; the sample of index i has kind ``tasks[i % len(tasks)]``.
         mixes: difficulty mixes; for each, the probabilities from which its scenes are drawn.
+        kinds: kinds of its objects, beside those that models are taught to tell apart in any case
+            (``vantage.tiny.lessons.KINDS``).
     """
 
     name: ClassVar[str]
@@ -69,6 +73,7 @@ class World(ABC):
     sources: ClassVar[tuple[str, ...]]
     tasks: ClassVar[tuple[str, ...]]
     mixes: ClassVar[Mapping[str, Mapping[str, float]]]
+    kinds: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def draw(self, dice: Dice, task: str, mix: str, turn: int) -> Scene:
@@ -123,7 +128,11 @@ class World(ABC):
         return Sample(
             id=name,
             question=scene.question,
-            sources={s: Source(Image.fromarray(scene.pictures[s]), ref=f"world:{name}#{s}") for s in self.sources},
+            sources={
+                source: Source(Image.fromarray(scene.pictures[source]), ref=f"world:{name}#{source}")
+                for source in self.sources
+                if source in scene.pictures
+            },
             truth=scene.truth,
             reward=scene.reward,
             metadata=metadata,
