@@ -39,6 +39,14 @@ before after Objects Which changes were made small large up down
 change_color change_shape change_size change_position
 """
 """Words of pictures before and after, and of what was changed."""
+VIEWS = """
+camera sees Neighbouring cameras share column different board front_left front_right back_left back_right
+"""
+"""Words of scenes seen by several cameras, their names among them."""
+PAGES = """
+What does do cost on page_1 page_2 less both pages sell tea pie egg fig bun cod A B C D
+"""
+"""Words of two pages that are read side by side."""
 
 WORDS = (
     *SPECIAL,
@@ -51,6 +59,8 @@ WORDS = (
     *CAPTIONS.split(),
     *ARITHMETIC.split(),
     *CHANGES.split(),
+    *VIEWS.split(),
+    *PAGES.split(),
 )
 
 VOCABULARY_SIZE = 256
