@@ -47,6 +47,8 @@ PAGES = """
 What does do cost on page_1 page_2 less both pages sell tea pie egg fig bun cod A B C D
 """
 """Words of two pages that are read side by side."""
+ONE_CHANGE = "change was"
+"""Words of a question about one change."""
 
 WORDS = (
     *SPECIAL,
@@ -61,6 +63,7 @@ WORDS = (
     *CHANGES.split(),
     *VIEWS.split(),
     *PAGES.split(),
+    *ONE_CHANGE.split(),
 )
 
 VOCABULARY_SIZE = 256
