@@ -15,15 +15,14 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import plan as plans
-from scipy import stats
 
 from vantage.errors import DataError, VantageError
+from vantage.evaluation.statistics import Mean, difference, holm, mean
 
-CONFIDENCE = 0.95
 STEPS = "steps"
 """Steps to the reference's final accuracy, counted here since it takes the runs of the reference."""
 NUMBERS = {"seconds": 0, "cpu_seconds": 0, STEPS: 0, "entropy": 2, "off_policy/logp": 2, "off_policy/weight": 2}
@@ -31,42 +30,6 @@ NUMBERS = {"seconds": 0, "cpu_seconds": 0, STEPS: 0, "entropy": 2, "off_policy/l
 
 Values = dict[int, float]
 """A figure by seed."""
-
-
-class Mean(NamedTuple):
-    """A mean, half the width of its interval (NaN of fewer than two values), the p-value of 0, and how many values."""
-
-    value: float
-    half: float
-    p: float
-    n: int
-
-
-def mean(values: Sequence[float]) -> Mean:
-    """With the t interval over independent values."""
-    x = np.asarray(values, dtype=float)
-    if x.size < 2:
-        return Mean(float(x.mean()) if x.size else math.nan, math.nan, math.nan, x.size)
-    error = float(x.std(ddof=1)) / math.sqrt(x.size)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, x.size - 1)) * error
-    # Equal values have no spread: they differ from 0 for sure or not at all.
-    p = float(2 * stats.t.sf(abs(x.mean()) / error, x.size - 1)) if error else float(x.mean() == 0)
-    return Mean(float(x.mean()), half, p, x.size)
-
-
-def difference(first: Values, second: Values) -> Mean:
-    """First minus second, over the seeds that both have."""
-    return mean([first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())])
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p-values of a family: the i-th smallest of m times m - i + 1, never below a smaller one's, at most 1."""
-    adjusted, highest = [math.nan] * len(p), 0.0
-    known = sorted((value, place) for place, value in enumerate(p) if not math.isnan(value))
-    for rank, (value, place) in enumerate(known):
-        highest = max(highest, min(1.0, value * (len(known) - rank)))
-        adjusted[place] = highest
-    return adjusted
 
 
 def steps_to(curve: Mapping[str, float], threshold: float) -> float:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rows import row
 from vantage.errors import ConfigError
-from vantage.groups import FUSED, Group, Member, Origin, guest, mono
+from vantage.groups import FUSED, Group, Member, Origin, guest, mono, subset
 from vantage.rewards.base import Score
 
 
@@ -19,6 +19,24 @@ def test_an_origin_reads_back_as_it_is_written(kind, name):
 def test_how_origins_are_written():
     assert [str(o) for o in (FUSED, mono("rgb"), guest("org/model:7b"))] == ["fused", "mono:rgb", "guest:org/model:7b"]
     assert Origin.parse("guest:org/model:7b").name == "org/model:7b"
+
+
+@given(st.lists(st.text(min_size=1), min_size=2, unique=True))
+def test_a_subset_reads_back_as_it_is_written(names):
+    origin = subset(names)
+    assert Origin.parse(str(origin)) == origin
+    assert origin.sources == tuple(names)
+
+
+def test_which_sources_a_member_sees():
+    assert str(subset(["rgb", "a+b"])) == "subset:rgb+a%2Bb"
+    assert [o.sources for o in (FUSED, mono("a+b"), guest("m"))] == [(), ("a+b",), ()]
+
+
+@pytest.mark.parametrize("names", [[], ["rgb"], ["rgb", "rgb"], ["rgb", ""]])
+def test_a_subset_has_two_sources_or_more(names):
+    with pytest.raises(ConfigError, match="origin 'subset'"):
+        subset(names)
 
 
 @pytest.mark.parametrize("text", ["", "solo", "Fused", "mono", "mono:", "guest", "fused:rgb", "rgb", ":rgb"])

@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from vantage.errors import DataError
-from vantage.groups import FUSED, guest, mono
+from vantage.groups import FUSED, guest, mono, subset
 from vantage.pictures import Source
 from vantage.samples import PromptStyle, Sample, Slot, view
 
@@ -34,10 +34,19 @@ def test_dropping_keeps_one_slot(count):
         assert view(sample(count), mono(name), "drop") == (Slot(name, name),)
 
 
+def test_some_sources_fill_the_slots_of_the_others_in_turn():
+    shown = [(slot.label, slot.source) for slot in view(sample(4), subset(["infrared", "left"]))]
+    assert shown == [("rgb", "infrared"), ("infrared", "infrared"), ("depth", "left"), ("left", "left")]
+    assert view(sample(4), subset(["left", "infrared"]), "drop") == (
+        Slot("infrared", "infrared"), Slot("left", "left"),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("how", ["fill", "drop"])
-def test_a_source_that_the_row_lacks_is_named(how):
+@pytest.mark.parametrize("origin", [mono("radar"), subset(["rgb", "radar"])])
+def test_a_source_that_the_row_lacks_is_named(how, origin):
     with pytest.raises(DataError, match=r"row 'r1' has no source 'radar'; it has rgb, infrared"):
-        view(sample(), mono("radar"), how)
+        view(sample(), origin, how)
 
 
 def test_a_sample_needs_named_sources():

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import torch
+from transformers import LogitsProcessor, LogitsProcessorList
 
+from vantage import sharing
 from vantage.errors import ConfigError
-from vantage.groups import FUSED, Origin
+from vantage.groups import FUSED, Origin, subset
 from vantage.models import placeholder_ids
 from vantage.samples import MonoView, PromptStyle, Sample, view
 
@@ -49,6 +52,17 @@ def fused(sample: Sample) -> tuple[Origin, ...]:
 def each(sample: Sample) -> tuple[Origin, ...]:
     """Every view whose prompt differs: all sources, then each alone where there are several."""
     return (FUSED, *(Origin("mono", name) for name in sample.sources if len(sample.sources) > 1))
+
+
+MOST = 4
+"""Of more sources, not every subset is asked of: there are too many."""
+
+
+def every(sample: Sample) -> tuple[Origin, ...]:
+    """``each``, and of three or four sources every subset of two or more, but not all."""
+    names = tuple(sample.sources)
+    sizes = range(2, len(names)) if len(names) <= MOST else ()
+    return (*each(sample), *(subset(some) for size in sizes for some in combinations(names, size)))
 
 
 def prompts(
@@ -134,7 +148,67 @@ def generate(
         settings: arguments of ``generate``, as ``greedy`` gives them.
         **watchers: further arguments of ``generate`` that change nothing of what is said, such as ``streamer``.
     """
-    inputs = processor.apply_chat_template(
+    inputs = _inputs(model, processor, messages)
+    output = model.generate(**inputs, **settings, **watchers)
+    ends = _ends(settings)
+    return [_said(processor.tokenizer, ids, ends) for ids in output[:, inputs["input_ids"].shape[1] :].tolist()]
+
+
+def grow(
+    model: Any,
+    processor: Any,
+    messages: Sequence[Messages],
+    rows: Sequence[int],
+    settings: Mapping[str, Any],
+    choose: LogitsProcessor,
+) -> list[Said]:
+    """Complete conversations several times each, every prompt read once; to be called within ``for_inference``.
+
+    Args:
+        model: of a family that shares prompts.
+        processor: its processor.
+        messages: the conversations; those with equally many rows side by side.
+        rows: completions of each.
+        settings: as of ``generate``.
+        choose: leaves one token of each row possible; called with the numbers of the rows that still grow, counted
+            conversation after conversation, and their logits.
+
+    Returns:
+        The completions, conversation after conversation.
+
+    Raises:
+        ConfigError: the family is not known.
+    """
+    before = sharing.install(model)
+    try:
+        with sharing.processed_once(processor):
+            inputs = _inputs(model, processor, messages)
+        ends = _ends(settings)
+        found = sharing.generate(
+            model,
+            inputs,
+            rows,
+            max_new_tokens=settings["max_new_tokens"],
+            ends=[end for end in ends if end is not None],
+            sampling=_Chosen(suppressed=settings["suppress_tokens"] or (), choose=choose),
+        )
+    finally:
+        sharing.set_attention(model, before)
+    return [_said(processor.tokenizer, ids, ends) for ids in found.ids]
+
+
+@dataclass(frozen=True)
+class _Chosen(sharing.Sampling):
+    """Tokens that somebody else chooses."""
+
+    choose: LogitsProcessor | None = None
+
+    def warpers(self) -> LogitsProcessorList:
+        return LogitsProcessorList([self.choose])
+
+
+def _inputs(model: Any, processor: Any, messages: Sequence[Messages]) -> Any:
+    return processor.apply_chat_template(
         list(messages),
         add_generation_prompt=True,
         tokenize=True,
@@ -142,10 +216,11 @@ def generate(
         return_tensors="pt",
         processor_kwargs={"padding": True},
     ).to(model.device, dtype=model.dtype)
-    output = model.generate(**inputs, **settings, **watchers)
+
+
+def _ends(settings: Mapping[str, Any]) -> set[int | None]:
     end = settings["eos_token_id"]
-    ends = set(end) if isinstance(end, (list, tuple)) else {end}
-    return [_said(processor.tokenizer, ids, ends) for ids in output[:, inputs["input_ids"].shape[1] :].tolist()]
+    return set(end) if isinstance(end, (list, tuple)) else {end}
 
 
 def _said(tokenizer: Any, ids: list[int], ends: set[int | None]) -> Said:

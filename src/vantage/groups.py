@@ -1,12 +1,13 @@
 """Groups: everything said about one sample in one step, each member with its origin.
 
 A group is what every method works on: GRPO normalises over its ``fused`` members, MARS over ``fused`` and
-``mono:<source>``, and completions of external models join as ``guest:<model>``.
+``mono:<source>``, and completions of external models join as ``guest:<model>``. Evaluations ask of some sources, too:
+``subset:<source>+<source>``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -16,16 +17,17 @@ if TYPE_CHECKING:
     from vantage.rewards.base import Score
     from vantage.samples import Sample
 
-Kind = Literal["fused", "mono", "guest"]
+Kind = Literal["fused", "mono", "guest", "subset"]
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who said it: the policy from all sources, the policy from one, or another model.
+    """Who said it: the policy from all sources, from one or from some of them, or another model.
 
     Args:
-        kind: ``fused``, ``mono`` or ``guest``.
-        name: the source of a ``mono`` member, the model of a ``guest``; empty for ``fused``.
+        kind: ``fused``, ``mono``, ``guest`` or ``subset``.
+        name: the source of a ``mono`` member, the model of a ``guest``, the sources of a ``subset`` as ``subset``
+            writes them; empty for ``fused``.
 
     Raises:
         ConfigError: a kind that does not exist, or a name where none belongs (or none where one does).
@@ -35,18 +37,31 @@ class Origin:
     name: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in ("fused", "mono", "guest"):
-            raise ConfigError(f"an origin is 'fused', 'mono:<source>' or 'guest:<model>', not {self.kind!r}")
+        if self.kind not in ("fused", "mono", "guest", "subset"):
+            raise ConfigError(
+                "an origin is 'fused', 'mono:<source>', 'guest:<model>' or 'subset:<source>+<source>', not "
+                f"{self.kind!r}"
+            )
         if (self.kind == "fused") != (self.name == ""):
             raise ConfigError(
-                f"origin {self.kind!r} with name {self.name!r}: 'fused' carries no name, 'mono' and 'guest' need one"
+                f"origin {self.kind!r} with name {self.name!r}: 'fused' carries no name, the others need one"
             )
+        names = set(self.sources)
+        if self.kind == "subset" and (len(names) < 2 or "" in names or len(names) < len(self.sources)):
+            raise ConfigError(f"origin 'subset' with name {self.name!r}: it needs two different sources or more")
 
     @classmethod
     def parse(cls, text: str) -> Origin:
-        """Read ``fused``, ``mono:<source>`` or ``guest:<model>``, as ``str(origin)`` writes them."""
+        """Read ``fused``, ``mono:<source>`` and the others, as ``str(origin)`` writes them."""
         kind, _, name = text.partition(":")
         return cls(kind, name)  # type: ignore[arg-type]  # checked in __post_init__
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that a ``mono`` or a ``subset`` member sees; empty for the others, which see all."""
+        if self.kind == "subset":
+            return tuple(name.replace("%2B", "+").replace("%25", "%") for name in self.name.split("+"))
+        return (self.name,) if self.kind == "mono" else ()
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}" if self.name else self.kind
@@ -58,6 +73,15 @@ FUSED = Origin()
 def mono(source: str) -> Origin:
     """Origin of an answer that the policy gives from ``source`` alone."""
     return Origin("mono", source)
+
+
+def subset(sources: Iterable[str]) -> Origin:
+    """Origin of an answer that the policy gives from several sources, but not all.
+
+    Raises:
+        ConfigError: fewer than two, or one twice.
+    """
+    return Origin("subset", "+".join(name.replace("%", "%25").replace("+", "%2B") for name in sources))
 
 
 def guest(model: str) -> Origin:

@@ -5,13 +5,15 @@ reward that checks an answer. A view says which source each picture slot of the 
 
 - ``fused``: every slot its own source;
 - ``mono(source)``: every slot shows that one source, so that the prompt's text and length do not change (MARS,
-  arXiv 2605.25437), or, with ``drop``, only that source's slot remains.
+  arXiv 2605.25437), or, with ``drop``, only that source's slot remains;
+- ``subset``: the slots of some sources their own, the others one of these in turn, or, with ``drop``, none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any, Literal, overload
 
 from PIL import Image
@@ -119,12 +121,15 @@ def view(sample: Sample, origin: Origin = FUSED, mono: MonoView = "fill") -> tup
     Raises:
         DataError: the origin names a source that the row does not have.
     """
-    if origin.kind != "mono":
+    shown = origin.sources
+    if not shown:
         return tuple(Slot(name, name) for name in sample.sources)
-    sample.source(origin.name)
+    for name in shown:
+        sample.source(name)
     if mono == "drop":
-        return (Slot(origin.name, origin.name),)
-    return tuple(Slot(name, origin.name) for name in sample.sources)
+        return tuple(Slot(name, name) for name in sample.sources if name in shown)
+    others = cycle(shown)
+    return tuple(Slot(name, name if name in shown else next(others)) for name in sample.sources)
 
 
 @dataclass(frozen=True, slots=True)

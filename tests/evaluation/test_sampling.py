@@ -10,7 +10,8 @@ from scripted import Script, sample, say
 from tiny_qwen import build_tiny_qwen
 from vantage import worlds
 from vantage.errors import ConfigError, DataError
-from vantage.evaluation.sampling import Draw, sample_many
+from vantage.evaluation.drawing import Draw
+from vantage.evaluation.sampling import sample_many
 from vantage.models import load_model, load_processor, placeholder_ids
 from vantage.samples import PromptStyle
 

@@ -24,8 +24,10 @@ from vantage.captions.prompts import Part
 from vantage.captions.reading import AnswerIn, handed, reads_boxes_only
 from vantage.endpoints import Endpoint
 from vantage.errors import ConfigError, DataError
-from vantage.evaluation.evaluate import Row, by_task, checked, name_of, rows_of
-from vantage.evaluation.results import Evaluation, Proportion, Record, figures
+from vantage.evaluation.asking import Row, checked, name_of, rows_of
+from vantage.evaluation.evaluate import by_task
+from vantage.evaluation.results import Evaluation, Proportion, Record, figures, scene_in
+from vantage.evaluation.scenes import scene_of
 from vantage.files import write_json
 from vantage.generation import Said, each
 from vantage.pipeline import CAPTION, Answer, Pipeline
@@ -152,7 +154,7 @@ def compare(
                 positive=_right(row for row in fused if not says_nothing(row["truth"])),
                 negative=_right(row for row in fused if says_nothing(row["truth"])),
                 constant=constant,
-                leakage=Proportion.of(sum(row["leak"] for row in fused), len(fused)),
+                leakage=Proportion.over([bool(row["leak"]) for row in fused], [scene_in(row) for row in fused]),
                 reasoner_cut=sum(answer.finished.get("reasoner") is False for answer in answers if _whole(answer)),
             )
         )
@@ -250,12 +252,13 @@ def _constant(
     if any(answer.error for answer in found):
         return None  # counted as wrong, missing replies would flatter what is compared with it
     replies = {(answer.caption, answer.question): answer.reasoning for answer in found}
-    shares = {}
+    right = {}
     for caption in captions:
         scores = verifier.scores([replies[caption, sample.question] for sample in samples], samples)
-        shares[caption] = sum(score.correct for score in scores)
-    best = max(captions, key=lambda caption: shares[caption])
-    return Constant(caption=best, right=Proportion.of(shares[best], len(samples)), tried=len(captions))
+        right[caption] = [score.correct for score in scores]
+    best = max(captions, key=lambda caption: sum(right[caption]))
+    share = Proportion.over(right[best], [scene_of(sample) for sample in samples])
+    return Constant(caption=best, right=share, tried=len(captions))
 
 
 def _whole(answer: Answer) -> bool:
@@ -263,8 +266,8 @@ def _whole(answer: Answer) -> bool:
 
 
 def _right(rows: Iterable[Row]) -> Proportion | None:
-    right = [bool(row["correct"]) for row in rows]
-    return Proportion.of(sum(right), len(right)) if right else None
+    asked = list(rows)
+    return Proportion.over([bool(row["correct"]) for row in asked], [*map(scene_in, asked)]) if asked else None
 
 
 def _told(reasoner: Endpoint) -> dict[str, Any]:

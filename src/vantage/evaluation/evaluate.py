@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vantage.errors import ConfigError, DataError
+from vantage.errors import ConfigError
+from vantage.evaluation.asking import Local, Row, Wanted, answered, both_views, checked, name_of
 from vantage.evaluation.results import Evaluation, Figures, figures
 from vantage.files import write_lines
-from vantage.generation import Said, each, for_inference, generate, greedy, prompts
-from vantage.groups import Origin
-from vantage.rewards import Score, call_many
+from vantage.generation import each, prompts
 from vantage.samples import MonoView, PromptStyle, Sample
-
-Row = dict[str, Any]
-"""One answer: ``id``, ``task``, ``reward`` (its name), ``score`` (its value), ``truth``, ``origin``, ``text``,
-``tokens`` (how many), ``finished`` (not cut off by the limit on its length), and what else ``Score.record`` holds."""
 
 
 def evaluate(
@@ -69,15 +63,12 @@ def evaluate(
     started = time.perf_counter()
     done = 0
     rows: list[Row] = []
-    asked_as = prompts(samples, [style], mono)
-    with for_inference(model, processor):
-        settings = greedy(model, processor, max_new_tokens)
-        while batch := list(islice(asked_as, batch_size)):
-            answers = generate(model, processor, [prompt.messages[0] for prompt in batch], settings)
-            asked = [prompt.sample for prompt in batch]
-            scores = call_many([sample.reward for sample in asked], [answer.text for answer in answers], asked)
-            for prompt, answer, score in zip(batch, answers, scores, strict=True):
-                rows += rows_of(prompt.sample, prompt.origin, score, answer)
+    wanted = (Wanted(prompt, prompt.sample) for prompt in prompts(samples, [style], mono))
+    with Local(model, processor, max_new_tokens=max_new_tokens) as speaker:
+        for batch in answered(speaker, wanted, batch_size):
+            for asked, row in batch:
+                plain = {key: value for key, value in row.items() if key not in ("draw", "damage")}
+                rows += both_views(plain, tuple(asked.sample.sources))
             done += len(batch)
             if progress is not None:
                 progress(done, total)
@@ -107,51 +98,9 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_lines(path, (json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") for row in rows))
 
 
-def name_of(model: Any) -> str:
-    """Where a model was loaded from, else its class."""
-    return str(getattr(model.config, "_name_or_path", "") or type(model).__name__)
-
-
 def by_task(rows: Iterable[Row]) -> dict[str, Figures]:
     """The figures of each kind of question that the rows name."""
     kinds: dict[str, list[Row]] = {}
     for row in rows:
         kinds.setdefault(row["task"], []).append(row)
     return {task: figures(of_kind) for task, of_kind in kinds.items() if task}
-
-
-def checked(samples: Iterable[Sample]) -> Sequence[Sample]:
-    """The samples as a sequence.
-
-    Raises:
-        DataError: there are none, or two with one id.
-    """
-    samples = samples if isinstance(samples, Sequence) else list(samples)
-    if not samples:
-        raise DataError("nothing to evaluate: no samples were given")
-    seen: set[str] = set()
-    for sample in samples:
-        if sample.id in seen:
-            raise DataError(f"row {sample.id!r} comes twice; ids must be unique within an evaluation")
-        seen.add(sample.id)
-    return samples
-
-
-def rows_of(sample: Sample, origin: Origin, score: Score, said: Said) -> list[Row]:
-    """The row of an answer; that of a sample of one source counts as both views."""
-    origins = [origin, *(Origin("mono", name) for name in sample.sources if len(sample.sources) == 1)]
-    return [
-        {
-            **score.record(),
-            "id": sample.id,
-            "task": str(sample.metadata.get("task", "")),
-            "reward": sample.reward,
-            "score": score.reward,
-            "truth": sample.truth,
-            "origin": str(seen_as),
-            "text": said.text,
-            "tokens": said.tokens,
-            "finished": said.finished,
-        }
-        for seen_as in origins
-    ]

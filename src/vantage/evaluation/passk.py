@@ -9,9 +9,9 @@ which are unbiased for k fresh answers wherever k <= n (for pass@k: Chen et al.,
 1 - (1 - c/n)^k is not. Majority@k is the share of draws of k whose most frequent answer is right, the tied ones being
 equally likely; it is averaged over ``ORDERS`` random orders of the n answers.
 
-Every figure is a mean over questions. Answers to one question are no independent trials, so intervals come from
-drawing *questions* with replacement (the percentile bootstrap), and those of a change from drawing both moments of a
-question together.
+Every figure is a mean over questions. Answers to one question are no independent trials, nor are questions about one
+scene, so intervals come from drawing *scenes* with replacement (``vantage.evaluation.statistics.bootstrap``), and those
+of a change from drawing both moments of a scene together.
 """
 
 from __future__ import annotations
@@ -26,19 +26,17 @@ from pydantic import Field, model_validator
 
 from vantage.captions.reading import final_answer
 from vantage.errors import ConfigError, DataError
-from vantage.evaluation.results import CONFIDENCE, Proportion, Record
+from vantage.evaluation.results import Record
+from vantage.evaluation.statistics import bootstrap
 from vantage.rewards import extract, numerals
 
 ORDERS = 100
 """Random orders over which a majority is averaged; the error that this leaves is that of tossing so many coins a
 question."""
-RESAMPLES = 2000
-"""Of the questions, for an interval."""
-_AT_ONCE = 100
 
 
 class Estimate(Record):
-    """A mean over questions, with its 95 % bootstrap interval over questions."""
+    """A mean over questions, with its 95 % bootstrap interval over scenes."""
 
     value: float
     """The mean; of a change, after minus before."""
@@ -55,6 +53,8 @@ class Question(Record):
     """The sample's."""
     task: str = ""
     """Its kind of question; empty where the data name none."""
+    scene: str = ""
+    """What it is about; equal for questions that are not independent, empty where it is the only one."""
     right: int = Field(ge=0)
     """How many of its answers are right."""
     votes: list[tuple[int, int]]
@@ -188,13 +188,14 @@ def counted(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Question], int]:
                 said.setdefault(answer, []).append(bool(row["correct"]))
         votes = sorted(((len(right), sum(right)) for right in said.values()), reverse=True)
         right = sum(bool(row["correct"]) for row in answers)
-        questions.append(Question(id=name, task=answers[0]["task"], right=right, votes=votes))
+        first = answers[0]
+        questions.append(Question(id=name, task=first["task"], scene=first.get("scene", ""), right=right, votes=votes))
     return questions, k
 
 
 def curves(questions: Sequence[Question], k: int) -> Curves:
     """The figures of questions that were answered k times each."""
-    return _curves(_values(questions, k))
+    return _curves(_values(questions, k), _scenes(questions))
 
 
 def summary(rows: Sequence[Mapping[str, Any]], **about: Any) -> SampledEvaluation:
@@ -205,17 +206,21 @@ def summary(rows: Sequence[Mapping[str, Any]], **about: Any) -> SampledEvaluatio
         **about: ``model``, ``data``, ``seconds`` and ``settings``.
     """
     questions, k = counted(rows)
-    values = _values(questions, k)
+    values, scenes = _values(questions, k), _scenes(questions)
     kinds: dict[str, list[int]] = {}
     for place, question in enumerate(questions):
         kinds.setdefault(question.task, []).append(place)
     whole = [row for row in rows if row["origin"] == "fused"]
     return SampledEvaluation(
-        **dict(_curves(values)),
+        **dict(_curves(values, scenes)),
         k=k,
         unfinished=sum(not row["finished"] for row in whole),
         unscored=sum(row["score"] is None for row in whole),
-        tasks={task: _curves(values[:, places]) for task, places in kinds.items() if task},
+        tasks={
+            task: _curves(values[:, places], [scenes[place] for place in places])
+            for task, places in kinds.items()
+            if task
+        },
         questions=questions,
         **about,
     )
@@ -233,31 +238,25 @@ def change(before: SampledEvaluation, after: SampledEvaluation) -> Curves:
         raise DataError(f"a change is that of the same questions, and only one of the evaluations has row {other!r}")
     k = min(before.k, after.k)
     first = _values(list(old.values()), before.k)[..., :k]
-    return _curves(_values([new[name] for name in old], after.k)[..., :k] - first, of_change=True)
+    changed = _values([new[name] for name in old], after.k)[..., :k] - first
+    return _curves(changed, _scenes(list(old.values())), of_change=True)
 
 
-def interval(values: np.ndarray, of_change: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def interval(
+    values: np.ndarray, of_change: bool = False, scenes: Sequence[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the 95 % bootstrap interval of the mean over questions.
 
-    Where all questions agree on 0 or on 1, drawing them again tells nothing, and Wilson's interval stands in. Of few
-    questions, or where nearly all agree, an interval is too short, as with every bootstrap.
+    Of few scenes, or where nearly all agree, an interval is too short, as with every bootstrap.
 
     Args:
         values: questions x figures.
         of_change: the figures are differences; where no question changed, the interval has no width.
+        scenes: of each question; each is its own without.
     """
-    n = len(values)
-    random = np.random.default_rng(0)
-    means = np.empty((RESAMPLES, values.shape[1]))
-    for start in range(0, RESAMPLES, _AT_ONCE):
-        drawn = random.multinomial(n, np.full(n, 1 / n), size=_AT_ONCE)
-        means[start : start + _AT_ONCE] = drawn @ values / n
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-    if of_change:
-        return low, high
-    for place in np.flatnonzero((values == values[0]).all(axis=0) & np.isin(values[0], (0.0, 1.0))):
-        share = Proportion.of(int(values[:, place].sum()), n)
-        low[place], high[place] = share.low, share.high
+    low, high = bootstrap(values, scenes, shares=not of_change)
+    unknown = np.isnan(low)  # a single scene
+    low[unknown], high[unknown] = (-1.0 if of_change else 0.0), 1.0
     return low, high
 
 
@@ -269,10 +268,14 @@ def _values(questions: Sequence[Question], k: int) -> np.ndarray:
     return np.array(found, dtype=float).swapaxes(0, 1)
 
 
-def _curves(values: np.ndarray, of_change: bool = False) -> Curves:
+def _scenes(questions: Sequence[Question]) -> list[str]:
+    return [question.scene or f"id:{question.id}" for question in questions]
+
+
+def _curves(values: np.ndarray, scenes: Sequence[str], of_change: bool = False) -> Curves:
     drawn = []
     for figure in values:
-        low, high = interval(figure, of_change)
+        low, high = interval(figure, of_change, scenes)
         ends = zip(figure.mean(axis=0), low, high, strict=True)
         drawn.append([Estimate(value=float(mean), low=float(a), high=float(b)) for mean, a, b in ends])
     return Curves(n=values.shape[1], pass_at=drawn[0], all_at=drawn[1], majority_at=drawn[2])

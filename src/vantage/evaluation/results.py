@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vantage.errors import ConfigError, DataError
+from vantage.evaluation import statistics
 from vantage.files import write_text
 from vantage.groups import Origin
-
-CONFIDENCE = 0.95
-"""Of every interval."""
 
 
 class Record(BaseModel):
@@ -47,7 +46,7 @@ class Record(BaseModel):
 
 
 class Proportion(Record):
-    """A share, 0..1, with its 95 % Wilson score interval (Wilson, 1927), which holds near 0 and 1 too."""
+    """A share, 0..1, with its 95 % interval."""
 
     n: int = Field(ge=1)
     """How many were counted."""
@@ -60,19 +59,29 @@ class Proportion(Record):
 
     @classmethod
     def of(cls, count: int, n: int) -> Proportion:
-        """The share of ``count`` in ``n``.
+        """The share of ``count`` in ``n`` independent trials, with Wilson's interval.
 
         Raises:
             ConfigError: nothing was counted, or more than there are.
         """
         if n < 1 or not 0 <= count <= n:
             raise ConfigError(f"a share needs a count between 0 and n, and n of at least 1; got {count} of {n}")
-        from scipy.stats import binomtest
+        low, high = statistics.wilson(count, n)
+        return cls(n=n, value=count / n, low=low, high=high)
 
-        interval = binomtest(count, n).proportion_ci(CONFIDENCE, method="wilson")
-        # Rounding puts the ends of 0 of n and n of n a hair beyond the share itself.
-        value = count / n
-        return cls(n=n, value=value, low=min(float(interval.low), value), high=max(float(interval.high), value))
+    @classmethod
+    def over(cls, right: Sequence[bool], scenes: Sequence[str]) -> Proportion:
+        """The share that is right, with the interval over scenes; see ``vantage.evaluation.statistics.bootstrap``.
+
+        Raises:
+            ConfigError: nothing was counted.
+        """
+        if not right:
+            return cls.of(0, 0)
+        low, high = statistics.bootstrap(np.array(right, dtype=float)[:, None], scenes)
+        value = sum(right) / len(right)
+        ends = (float(low[0]), float(high[0])) if not math.isnan(low[0]) else (0.0, 1.0)  # one scene tells no spread
+        return cls(n=len(right), value=value, low=min(ends[0], value), high=max(ends[1], value))
 
 
 class Figures(Record):
@@ -143,25 +152,28 @@ def figures(rows: Iterable[Mapping[str, Any]]) -> Figures:
             raise DataError(f"row {name!r} has no answer from all its sources, only {', '.join(views)}")
 
     fused = [views["fused"] for views in by_sample.values()]
+    scenes = [scene_in(row) for row in fused]
     right_by_source: dict[str, list[bool]] = {}
+    scenes_by_source: dict[str, list[str]] = {}
     right_somewhere: list[bool] = []
-    for views in by_sample.values():
+    for views, scene in zip(by_sample.values(), scenes, strict=True):
         alone = {o.name: bool(row["correct"]) for o, row in _parsed(views) if o.kind == "mono"}
         for source, right in alone.items():
             right_by_source.setdefault(source, []).append(right)
+            scenes_by_source.setdefault(source, []).append(scene)
         right_somewhere.append(any(alone.values()))
-    sources = {name: Proportion.of(sum(right), len(right)) for name, right in right_by_source.items()}
+    sources = {name: Proportion.over(right, scenes_by_source[name]) for name, right in right_by_source.items()}
     n = len(fused)
     return Figures(
         n=n,
-        fused=Proportion.of(sum(bool(row["correct"]) for row in fused), n),
+        fused=Proportion.over([bool(row["correct"]) for row in fused], scenes),
         sources=sources,
         best_source=max(sources, key=lambda name: sources[name].value, default=""),
-        either=Proportion.of(sum(right_somewhere), n),
-        format=Proportion.of(sum(bool(row["formatted"]) for row in fused), n),
+        either=Proportion.over(right_somewhere, scenes),
+        format=Proportion.over([bool(row["formatted"]) for row in fused], scenes),
         reward=sum(row["score"] or 0.0 for row in fused) / n,
         miou=_miou(
-            fused, {row["reward"] for views in by_sample.values() for row in views.values() if _iou(row) is not None}
+            fused, {row["reward"] for views in by_sample.values() for row in views.values() if iou_in(row) is not None}
         ),
         unfinished=sum(not row.get("finished", True) for row in fused),
         unscored=sum(row["score"] is None for row in fused),
@@ -172,12 +184,17 @@ def _parsed(views: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[Origin, Ma
     return ((Origin.parse(name), row) for name, row in views.items())
 
 
-def _iou(row: Mapping[str, Any]) -> float | None:
+def scene_in(row: Mapping[str, Any]) -> str:
+    """The scene of an answer; rows that were written before scenes were named are each one of their own."""
+    return row.get("scene") or f"id:{row['id']}"
+
+
+def iou_in(row: Mapping[str, Any]) -> float | None:
     """The overlap that a row's reward measured; a weighted sum writes ``term/iou``."""
     return next((value for part, value in row["parts"].items() if part.rpartition("/")[2] == "iou"), None)
 
 
 def _miou(fused: list[Mapping[str, Any]], box_rewards: set[str]) -> float | None:
     """Mean overlap over the rows of rewards that measure it, 0 where an answer gave nothing to measure."""
-    overlaps = [_iou(row) or 0.0 for row in fused if row["reward"] in box_rewards]
+    overlaps = [iou_in(row) or 0.0 for row in fused if row["reward"] in box_rewards]
     return sum(overlaps) / len(overlaps) if overlaps else None

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from transformers import TopKLogitsWarper
-
-from vantage.endpoints.decoding import SeededSampling
 from vantage.errors import ConfigError
-from vantage.evaluation.evaluate import Row, checked, name_of, rows_of
+from vantage.evaluation.asking import Local, Row, Wanted, answered, checked, name_of
 from vantage.evaluation.passk import SampledEvaluation, summary
-from vantage.generation import for_inference, fused, generate, greedy, prompts
-from vantage.rewards import call_many
+from vantage.generation import fused, prompts
 from vantage.samples import PromptStyle, Sample
-
-
-class Draw(SeededSampling):
-    """Draws each token of each conversation from random numbers of its own, whatever stands beside it in the batch.
-
-    Args:
-        names: one for each conversation of the batch; equal names draw equal numbers.
-        temperature: above 0.
-        top_p: the least set of the likeliest tokens that has this probability; 1 keeps all.
-        top_k: so many of the likeliest tokens, before ``top_p`` is looked at; 0 keeps all.
-    """
-
-    def __init__(self, names: Sequence[str], temperature: float, top_p: float, top_k: int) -> None:
-        digests = (hashlib.sha256(name.encode()).digest() for name in names)
-        super().__init__(
-            [int.from_bytes(digest[:16], "little") for digest in digests], float(temperature), float(top_p)
-        )
-        if top_k:
-            self._warpers.insert(1, TopKLogitsWarper(top_k))
 
 
 def sample_many(
@@ -60,7 +35,7 @@ def sample_many(
     What is drawn for an answer depends on the seed, the sample's id and the answer's number alone: two models, or one
     model at two moments, are compared by the same chance, the first answers of more are those of fewer, and batches
     change nothing beyond rounding. As with ``evaluate``, the model, the tokenizer and torch's random state are
-    afterwards what they were.
+    afterwards what they were. A prompt is read once for its answers of a batch, wherever that is exact.
 
     Args:
         model: generates; on any device.
@@ -89,22 +64,15 @@ def sample_many(
     if min(k, batch_size, max_new_tokens) < 1 or top_k < 0:
         given = f"k {k}, batch_size {batch_size}, max_new_tokens {max_new_tokens}, top_k {top_k}"
         raise ConfigError(f"k, batch_size and max_new_tokens are at least 1 and top_k at least 0; got {given}")
-    if not temperature > 0 or not 0 < top_p <= 1:
-        raise ConfigError(f"temperature is above 0 and top_p above 0, at most 1; got {temperature} and {top_p}")
     samples = checked(samples)
     started = time.perf_counter()
     rows: list[Row] = []
-    wanted = ((prompt, draw) for prompt in prompts(samples, [style], origins=fused) for draw in range(k))
-    with for_inference(model, processor):
-        settings = greedy(model, processor, max_new_tokens)
-        while batch := list(islice(wanted, batch_size)):
-            names = [f"{seed}/{draw}/{prompt.sample.id!a}" for prompt, draw in batch]
-            settings["logits_processor"] = [Draw(names, temperature, top_p, top_k)]
-            answers = generate(model, processor, [prompt.messages[0] for prompt, _ in batch], settings)
-            asked = [prompt.sample for prompt, _ in batch]
-            scores = call_many([sample.reward for sample in asked], [answer.text for answer in answers], asked)
-            for (prompt, draw), answer, score in zip(batch, answers, scores, strict=True):
-                rows.append(rows_of(prompt.sample, prompt.origin, score, answer)[0] | {"draw": draw})
+    asked = prompts(samples, [style], origins=fused)
+    wanted = (Wanted(prompt, prompt.sample, draw) for prompt in asked for draw in range(k))
+    way: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "seed": seed}
+    with Local(model, processor, max_new_tokens=max_new_tokens, **way) as speaker:
+        for batch in answered(speaker, wanted, batch_size):
+            rows += [{key: value for key, value in row.items() if key != "damage"} for _, row in batch]
             if progress is not None:
                 progress(len(rows), len(samples) * k)
     about = {
@@ -112,10 +80,7 @@ def sample_many(
         "data": data_name,
         "settings": {
             "decoding": "sampled",
-            "temperature": temperature,
-            "top_p": top_p,
-            "top_k": top_k,
-            "seed": seed,
+            **way,
             "max_new_tokens": max_new_tokens,
             "system": style.system,
             "label_sources": style.label_sources,
