@@ -90,7 +90,8 @@ class Update:
             return _stock_log_probs(_TRAINER, self.model, **self.rows, **kept)[0]
         packed = sharing.pack(self.model, self.prompts, self.ids, torch.ones_like(self.ids))
         told = sharing.inputs(packed, sharing.family_of(self.model), side, self.model)
-        return packed.rows(self.model(**told, shift_labels=packed.labels, fused_lm_head=True).log_probs)
+        with sharing.completions_alone(self.model, packed):
+            return packed.rows(self.model(**told, shift_labels=packed.labels, fused_lm_head=True).log_probs)
 
     def step(self, side: str, between: Callable[[], None] = lambda: None) -> Tensor:
         """Forward and backward; gradients of the last step are gone. Returns the log-probs."""

@@ -168,6 +168,32 @@ def test_entropy_and_temperature(monkeypatch):
     assert not found.values[~mask].any() and not found.entropy[~mask].any()
 
 
+@pytest.mark.parametrize("adapted", [False, True])
+def test_a_head_gets_the_places_of_completions_and_no_others(adapted):
+    """Also of a model inside an adapter; afterwards, and after an error, the model is as it was."""
+    bare = model = small.model("llava")
+    if adapted:
+        model = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"]))
+    many, ids, mask = case("llava")
+    packed = sharing.pack(model, small.collate("llava", many), ids, mask)
+    told = sharing.inputs(packed, sharing.family_of(model), "fast", model)
+    scored = []
+    watch = bare.lm_head.register_forward_pre_hook(lambda _, given: scored.append(given[0].detach()))
+    with torch.no_grad():
+        whole = model(**told).logits
+        with pytest.raises(ValueError, match="on the way"), sharing.completions_alone(model, packed):
+            own = model(**told).logits
+            raise ValueError("on the way")
+        again = model(**told).logits
+    watch.remove()
+    assert [states.shape[1] for states in scored] == [packed.input_ids.shape[1], GROUP * ids.shape[1], whole.shape[1]]
+    assert torch.equal(own, whole[:, packed.prompt :]) and torch.equal(again, whole)
+    assert packed.labels.shape == own.shape[:2]
+    picked = own.log_softmax(-1).gather(-1, packed.labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    expected = small.repeated(bare, "llava", many, ids, mask).detach()
+    assert (packed.rows(picked)[mask.bool()] - expected[mask.bool()]).abs().max() < 2e-6
+
+
 def test_our_attention_is_the_plain_one_where_nothing_is_shared():
     model = small.model("qwen2_5_vl")
     many, ids, mask = case("qwen2_5_vl")

@@ -7,7 +7,7 @@ from vantage.sharing.families import FAMILIES, Family, family_of
 from vantage.sharing.packing import PER_TOKEN, Packed, pack
 from vantage.sharing.pictures import encoded_once
 from vantage.sharing.processing import processed_once
-from vantage.sharing.update import LogProbs, inputs, log_probs
+from vantage.sharing.update import LogProbs, completions_alone, inputs, log_probs
 
 __all__ = [
     "FAMILIES",
@@ -19,6 +19,7 @@ __all__ = [
     "Rollouts",
     "Sampling",
     "Wanted",
+    "completions_alone",
     "encoded_once",
     "family_of",
     "generate",

@@ -32,7 +32,7 @@ class Packed:
 
     Attributes:
         input_ids: (B, P - 1 + G C).
-        labels: the token that each place predicts, -100 where none; as long as ``input_ids``.
+        labels: the token that each place of a completion predicts, -100 where none; (B, G C).
         position_ids: (B, N), or (3, B, N) where positions have parts for time, height and width.
         valid: false at padding of prompts and behind the ends of completions.
         segments: 0 for the prompt, 1 to G for completions.
@@ -42,7 +42,7 @@ class Packed:
     """
 
     input_ids: Int[Tensor, "B N"]
-    labels: Int[Tensor, "B N"]
+    labels: Int[Tensor, "B GC"]
     position_ids: Int[Tensor, "B N"] | Int[Tensor, "3 B N"]
     valid: Bool[Tensor, "B N"]
     segments: Int[Tensor, " N"]
@@ -99,7 +99,7 @@ def pack(
             more[key] = torch.cat([more[key][:, :-1], more[key].new_zeros(number, group * length)], 1)
     return Packed(
         input_ids=torch.cat([ids[:, :-1], segments], 1),
-        labels=torch.cat([ids.new_full((number, width - 1), -100), labels], 1),
+        labels=labels,
         position_ids=torch.cat([positions[..., :-1], places], -1),
         valid=torch.cat([mask[:, :-1], own], 1),
         segments=torch.cat(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -89,3 +90,21 @@ def inputs(packed: Packed, family: Family, path: str, model: PreTrainedModel) ->
     # Of four dimensions, so that nobody makes a mask: ours does not look at it.
     nobody = torch.zeros(1, 1, 1, 1, dtype=torch.bool, device=packed.valid.device)
     return {**common, "attention_mask": nobody, ARGUMENT: layout}
+
+
+@contextmanager
+def completions_alone(model: PreTrainedModel, packed: Packed) -> Iterator[None]:
+    """Inside, the model's body hands on the states of completions and not those of prompts, which no label asks for.
+
+    So a head that scores all it is given, as TRL's fused one does on a processor, takes ``packed.labels`` as they are.
+    """
+
+    def cut(_: Any, __: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state[:, -packed.labels.shape[1] :]
+        return output
+
+    hook = plain(model).base_model.register_forward_hook(cut)
+    try:
+        yield
+    finally:
+        hook.remove()

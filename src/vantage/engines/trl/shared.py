@@ -82,7 +82,7 @@ class SharedUpdate:
         packed = sharing.pack(model, read, ids[:, :used], mask[:, :used])
         family = sharing.family_of(model)
         told = sharing.inputs(packed, family, family.path(self._path, model, packed), model)
-        with self._trainer.accelerator.autocast():
+        with self._trainer.accelerator.autocast(), sharing.completions_alone(model, packed):
             out = model(**told, shift_labels=packed.labels, fused_lm_head=True)
         pad = (0, length - used)
         entropy = packed.rows(out.entropy) if out.entropy is not None else torch.zeros_like(packed.rows(out.log_probs))
