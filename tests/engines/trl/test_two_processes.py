@@ -42,7 +42,7 @@ def weights(model):
 
 @pytest.mark.slow
 @pytest.mark.distributed
-@pytest.mark.parametrize("method", ["mars-shuffled-batch", "dapo", "mixed-sources", "guests"])
+@pytest.mark.parametrize("method", ["mars-shuffled-batch", "dapo", "mixed-sources", "guests", "placed"])
 def test_two_processes_agree_with_one(method, tmp_path, tiny_folder):
     alone, metrics_alone, model_alone = launch(1, tmp_path / "one", tiny_folder, method)
     both, metrics_both, model_both = launch(2, tmp_path / "two", tiny_folder, method)
@@ -65,11 +65,14 @@ def test_two_processes_agree_with_one(method, tmp_path, tiny_folder):
     for one, two in zip(metrics_alone, metrics_both, strict=True):
         for key in ("reward", "accuracy", "gain", "groups/silent", "groups/revived_wrong"):
             assert two[key] == pytest.approx(one[key], abs=1e-5), key
-        for key in (key for key in one if key.startswith(("guests/", "off_policy/"))):
+        for key in (key for key in one if key.startswith(("guests/", "off_policy/", "anchors/"))):
             assert two[key] == pytest.approx(one[key], abs=1e-5), key
     if method == "guests":
         assert all(0 < row["guests/kept"] < row["guests/pool"] + 0.5 for row in metrics_alone)
         assert any(row["guests/missing/failed"] > 0 for row in metrics_alone)
+    if method == "placed":
+        missing = [row["anchors/missing/long"] for row in metrics_alone]
+        assert max(missing) > 0 and min(missing) < 1, "some gold answers fit, others do not"
     # Sums in another order: a gradient that is next to zero moves its weight by another part of a step.
     before, one, two = map(weights, (load_model(tiny_folder, dtype="float32"), model_alone, model_both))
     assert (two - one).norm() < 1e-3 * (one - before).norm()

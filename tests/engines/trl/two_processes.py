@@ -24,7 +24,7 @@ from vantage.errors import VantageError
 from vantage.guests import Guests
 from vantage.guests.function import FunctionGuest
 from vantage.guests.oracle import OracleGuest
-from vantage.methods import Dapo, Ekipl, Grpo, Mars
+from vantage.methods import Dapo, Ekipl, Grpo, Mars, MarsTransfer
 from vantage.samples import Sample
 from vantage.worlds import gold
 
@@ -86,6 +86,8 @@ def main(folder, out, method):
     if method == "guests":
         chosen = Ekipl(statistics="all", ratio="shaped", base=Mars())
         guests = Guests([OracleGuest(0.7, n=2), FunctionGuest("moody", moody)], wait=10)
+    if method == "placed":
+        chosen = MarsTransfer(placed="truth")
     if method == "mixed-sources":
         # Three sources in some rows, two in others: what one process generates must match what the other does.
         chosen = Mars()
@@ -109,6 +111,8 @@ def main(folder, out, method):
     )  # fmt: skip
     if method == "captions":
         args.max_steps, args.save_strategy, args.save_steps = 4, "steps", 100
+    if method == "placed":
+        args.max_completion_length = 8  # too short for scenes of three people and more
     trainer = {"real": VantageTrainer, "uneven": Uneven}.get(method, Scripted)
     if method == "uneven":
         Path(args.output_dir).mkdir(parents=True, exist_ok=True)
