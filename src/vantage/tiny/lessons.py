@@ -111,7 +111,7 @@ class Teacher:
         for thing in things:
             shown = [order.index(thing["source"])] if "source" in thing else slice(None)
             place = CELLS.index(thing["cell"])
-            kind = f"glass {thing['kind']}" if thing.get("glass") else thing["kind"]
+            kind = " ".join((*(mark for mark in ("glass", "struck") if thing.get(mark)), thing["kind"]))
             kinds[shown, place], levels[shown, place] = self.kinds.index(kind), thing.get("level", 0)
         return Lesson(
             prompt=self.prompt(sample),

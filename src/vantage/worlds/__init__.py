@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 from vantage.errors import ConfigError
 from vantage.samples import Sample
 from vantage.worlds.base import SPLITS, World, WorldDataset, answer_text, gold
+from vantage.worlds.cameras import Cameras
 from vantage.worlds.captions import NightCaptions
 from vantage.worlds.depth import Depth
 from vantage.worlds.night import Night
+from vantage.worlds.pages import Pages
 
 if TYPE_CHECKING:
     from vantage.worlds.sheet import contact_sheet
 
-_WORLDS: dict[str, World] = {world.name: world for world in (Night(), Depth(), NightCaptions())}
+_WORLDS: dict[str, World] = {world.name: world for world in (Night(), Depth(), NightCaptions(), Cameras(), Pages())}
 
 NAMES: tuple[str, ...] = tuple(_WORLDS)
 """Names of all worlds."""
