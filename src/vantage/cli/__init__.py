@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from vantage.cli import answer, data, evaluate, guests, score
+from vantage.cli import answer, compare, data, evaluate, guests, score
 from vantage.cli import app as page
 from vantage.cli.common import Group, err, out, quiet
 from vantage.errors import ConfigError
@@ -89,6 +89,7 @@ def quickstart(
 
 
 app.command("eval")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("answer")(answer.answer)
 app.command("app")(page.app)
 

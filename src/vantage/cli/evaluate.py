@@ -1,9 +1,11 @@
-"""``vantage eval``: how good a model is, in one try or several, or with reasoners that answer from its captions."""
+"""``vantage eval``: how good a model is, from all its pictures and from each alone, in one try and in several."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -12,13 +14,27 @@ from vantage.cli.common import err, out, quiet, writable
 from vantage.cli.reasoning import REASONER, Parts, ReasonerTokens, TrustRemoteCode
 from vantage.errors import ConfigError
 
+if TYPE_CHECKING:
+    from vantage.evaluation.asking import Row
+    from vantage.evaluation.outcome import Results
+    from vantage.recipes import Prompt, Recipe
+    from vantage.samples import PromptStyle, Sample
+
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A folder, a name on the hub, or an embedded model such as tiny.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A folder, a name on the hub, http://host:8000/v1#model, or an embedded model such as tiny."
+        ),
+    ],
     data: Annotated[str, typer.Option(help="Data set: name[:path][?key=value&...], such as night?split=test&n=500.")],
-    output: Annotated[Path | None, typer.Option(help="Write the figures here as JSON.")] = None,
-    answers: Annotated[Path | None, typer.Option(help="Write every answer here as JSON lines.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Prompts generated at once.")] = 64,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write the results here as JSON, and each answer beside it as it is made; goes on if cut."),
+    ] = None,
+    answers: Annotated[Path | None, typer.Option(help="Keep the answers in this file of JSON lines instead.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Answers generated at once.")] = 64,
     max_new_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Longest answer, or caption.")] = 512,
     mono: Annotated[
         str | None, typer.Option(help="Show a single source in every slot (fill, the default), or alone (drop).")
@@ -48,14 +64,23 @@ def evaluate(
     reasoner_tokens: ReasonerTokens = None,
     k: Annotated[
         int | None,
-        typer.Option("--k", min=1, metavar="N", help="Draw N answers to each question instead: pass@1..N, majority."),
+        typer.Option("--k", min=1, metavar="N", help="Also draw N answers to each question: pass@1..N, majority."),
     ] = None,
     top_p: Annotated[float | None, typer.Option(help="Probability of the tokens that are drawn from; 1.")] = None,
     top_k: Annotated[int | None, typer.Option(min=0, help="How many tokens are drawn from; 0, all.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the drawn answers; 0.")] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also make each picture worse: blank, noise, another scene's, shifted.")
+    ] = False,
+    no_sharing: Annotated[
+        bool, typer.Option("--no-sharing", help="Read a prompt anew for each of its answers.")
+    ] = False,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
-    """Measure a model: right answers from all sources together and from each alone."""
+    """Measure a model: does seeing more mean knowing more?
+
+    Right answers from all pictures together, from each alone and from every few of them, with intervals.
+    """
     from vantage import datasets, plugins, recipes, tiny
 
     # What a typing error can spoil comes before what takes long.
@@ -70,92 +95,203 @@ def evaluate(
     for key, value in about.items():
         if value is not None and not reasoner:
             raise ConfigError(f"--{key} is about reasoners, and no --reasoner is given")
-    drawing = _drawing(k, bool(reasoner), mono, temperature, {"top_p": top_p, "top_k": top_k, "seed": seed})
+    served = "://" in model
+    if reasoner and (robustness or served):
+        what = "a model at a server" if served else "--robustness"
+        raise ConfigError(f"{what} is asked for answers, and with --reasoner captions are wanted; give one of the two")
+    drawing = _drawing(k, bool(reasoner), temperature, {"top_p": top_p, "top_k": top_k, "seed": seed})
+    if output is not None and answers is None and not reasoner:
+        answers = output.with_suffix(".jsonl")
+        if answers == output:
+            raise ConfigError(f"--output {output}: the answers go into the file that ends in .jsonl; end it in .json")
     model, parsed, asked_for = reasoning.of_run(model, recipe) if not given else (model, None, False)
     if parsed is not None:
         if asked_for:
             plugins.load(parsed.plugins)
-        prompt, style = parsed.prompt, parsed.style()
+        prompt = parsed.prompt
     else:
         prompt = recipes.Prompt.model_validate({"label_sources": model in tiny.MODELS, **given})
-        style = prompt.style()
     writable(output)
     writable(answers, "--answers")
-    samples = datasets.load(data)
-
+    asked = _Asked(
+        model=model,
+        data=data,
+        samples=datasets.load(data),
+        style=prompt.style() if parsed is None else parsed.style(),
+        prompt=prompt,
+        parsed=parsed,
+        given=given,
+        output=output,
+        answers=answers,
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+        trust_remote_code=trust_remote_code,
+    )
     quiet()
-    from vantage.evaluation import evaluate as measure
-    from vantage.evaluation import table, write_rows
-    from vantage.evaluation.comparison import CONSTANTS, compare, save
-    from vantage.evaluation.comparison_table import comparison_table
-    from vantage.evaluation.passk_table import passk_table
-    from vantage.evaluation.sampling import sample_many
-    from vantage.models import context_window, with_resized_size
-    from vantage.progress import progress, stages
+    if reasoner:
+        wanted = reasoning.wanted_parts(parts)
+        _reasoned(asked, reasoner, temperature, reasoner_tokens, wanted, constant_captions)
+        return
+    way = {"k": k or 0, "robustness": robustness}
+    found, rows = _served(asked, way, drawing) if served else _here(asked, way, drawing, not no_sharing)
+    # What took long is kept before anything can go wrong with showing it.
+    if output is not None:
+        found.save(output)
+    from vantage.evaluation.outcome_table import outcome_table
 
-    wanted = reasoning.wanted_parts(parts)
-    with reasoning.opened(reasoner or (), temperature, reasoner_tokens) as reasoners:
-        prompts = reasoning.prompts(model, parsed, given)
-        if reasoners:
-            style = prompts.style(label_sources=prompt.label_sources)
-        pipeline = reasoning.load_pipeline(
-            model,
-            trust_remote_code,
+    out.print(outcome_table(found))
+    if output is not None:
+        err.print(f"results: {output}, every answer: {answers}", soft_wrap=True)
+    failed = [row["failed"] for row in rows if "failed" in row]
+    if failed:
+        err.print(f"{len(failed):,} answers did not come; the first: {failed[0]}", soft_wrap=True)
+
+
+class _Asked(NamedTuple):
+    """What is measured, and how it is asked."""
+
+    model: str
+    data: str
+    samples: Sequence[Sample]
+    style: PromptStyle
+    prompt: Prompt
+    parsed: Recipe | None
+    given: Mapping[str, Any]
+    output: Path | None
+    answers: Path | None
+    batch_size: int
+    max_new_tokens: int
+    trust_remote_code: bool
+
+    def pipeline(self, prompts: Any) -> Any:
+        """The model, loaded."""
+        return reasoning.load_pipeline(
+            self.model,
+            self.trust_remote_code,
             prompts=prompts,
-            label_sources=prompt.label_sources,
-            mono=prompt.mono,
-            max_new_tokens=max_new_tokens,
-            batch_size=batch_size,
+            label_sources=self.prompt.label_sources,
+            mono=self.prompt.mono,
+            max_new_tokens=self.max_new_tokens,
+            batch_size=self.batch_size,
         )
-        samples = with_resized_size(samples, pipeline.processor)
+
+    def checked(self, pipeline: Any, style: PromptStyle) -> Sequence[Sample]:
+        """The samples, every row looked at; of a model at a server the window is not known."""
+        from vantage import datasets
+        from vantage.models import context_window, with_resized_size
+        from vantage.progress import progress
+
+        samples, known = self.samples, {}
+        if pipeline is not None:
+            samples = with_resized_size(samples, pipeline.processor)
+            known = {"processor": pipeline.processor, "window": context_window(pipeline.model.config)}
         with progress(err, "check data") as report:
             datasets.check(
                 samples,
-                processor=pipeline.processor,
-                window=context_window(pipeline.model.config),
-                completion=max_new_tokens,
+                completion=self.max_new_tokens,
                 style=style,
-                mono=prompt.mono,
+                mono=self.prompt.mono,
                 progress=report,
+                **known,
             )
-        if reasoners:
-            with stages(err) as step:
-                compared, rows = compare(
-                    pipeline,
-                    samples,
-                    reasoners,
-                    parts=wanted,
-                    **reasoning.verified(parsed),
-                    constants=CONSTANTS if constant_captions is None else constant_captions,
-                    model_name=model,
-                    data_name=data,
-                    progress=step,
-                )
-        else:
-            alike: dict[str, Any] = {
-                "style": style,
-                "max_new_tokens": max_new_tokens,
-                "batch_size": batch_size,
-                "model_name": model,
-                "data_name": data,
-            }
-            with progress(err, "draw answers" if k else "evaluate") as report:
-                network, processor = pipeline.model, pipeline.processor
-                if k:
-                    drawn, rows = sample_many(network, processor, samples, k, **drawing, **alike, progress=report)
-                else:
-                    result, rows = measure(network, processor, samples, mono=prompt.mono, **alike, progress=report)
-    # What took long is kept before anything can go wrong with showing it.
-    if output is not None:
-        save(output, compared) if reasoners else (drawn if k else result).save(output)
-    if answers is not None:
-        write_rows(answers, rows)
-    out.print(comparison_table(compared) if reasoners else passk_table(drawn) if k else table(result))
+        return samples
+
+    def arguments(self, way: dict[str, Any], drawing: dict[str, Any]) -> dict[str, Any]:
+        """What ``measure`` is told, looked at against the answers that are there already: loading takes long."""
+        from vantage.evaluation.journal import Journal
+        from vantage.evaluation.measuring import Plan, planned
+
+        plan = Plan(self.style, self.prompt.mono, **way)
+        told = {"model": self.model, "data": self.data, "settings": {"max_new_tokens": self.max_new_tokens, **drawing}}
+        about, _ = planned(self.samples, plan, **told)
+        if self.answers is not None and self.answers.exists():
+            Journal(self.answers, about).close()
+        return {"plan": plan, "batch_size": self.batch_size, "keep": self.answers, **told}
 
 
-def _drawing(
-    k: int | None, reasoned: bool, mono: str | None, temperature: float | None, given: dict[str, Any]
-) -> dict[str, Any]:
+def _here(asked: _Asked, way: dict[str, Any], drawing: dict[str, Any], share: bool) -> tuple[Results, list[Row]]:
+    """Ask a model of this process."""
+    from vantage.evaluation.asking import Local
+    from vantage.evaluation.weights import fingerprint
+
+    weights = fingerprint(reasoning.model_path(asked.model))
+    arguments = asked.arguments(way, {**drawing, **({"weights": weights} if weights else {})})
+    pipeline = asked.pipeline(None)
+    samples = asked.checked(pipeline, asked.style)
+    speaker = Local(pipeline.model, pipeline.processor, max_new_tokens=asked.max_new_tokens, share=share, **drawing)
+    if way["k"] and share and speaker.repeats:
+        err.print(f"prompts are repeated, not shared: {speaker.repeats}", soft_wrap=True)
+    with speaker:
+        return _measured(speaker, samples, arguments)
+
+
+def _served(asked: _Asked, way: dict[str, Any], drawing: dict[str, Any]) -> tuple[Results, list[Row]]:
+    """Ask a model at a server."""
+    from vantage.evaluation.server import Server
+
+    told = {"style": asked.style, "mono": asked.prompt.mono, "max_new_tokens": asked.max_new_tokens}
+    with Server(asked.model, **told, **drawing) as speaker:
+        arguments = asked.arguments(way, drawing)
+        speaker.check()
+        return _measured(speaker, asked.checked(None, asked.style), arguments)
+
+
+def _measured(speaker: Any, samples: Sequence[Sample], arguments: dict[str, Any]) -> tuple[Results, list[Row]]:
+    from vantage.evaluation.measuring import measure
+    from vantage.progress import progress
+
+    with progress(err, "evaluate") as report, _interrupted(arguments["keep"]):
+        return measure(speaker, samples, **arguments, progress=report)
+
+
+@contextmanager
+def _interrupted(answers: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if answers is not None:
+            err.print(f"interrupted; the same command goes on with {answers}", soft_wrap=True)
+        raise
+
+
+def _reasoned(
+    asked: _Asked,
+    reasoner: Sequence[str],
+    temperature: float | None,
+    tokens: int | None,
+    wanted: Any,
+    constant_captions: int | None,
+) -> None:
+    """Let reasoners answer from the model's captions."""
+    from vantage.evaluation import write_rows
+    from vantage.evaluation.comparison import CONSTANTS, compare, save
+    from vantage.evaluation.comparison_table import comparison_table
+    from vantage.progress import stages
+
+    with reasoning.opened(reasoner, temperature, tokens) as reasoners:
+        prompts = reasoning.prompts(asked.model, asked.parsed, asked.given)
+        pipeline = asked.pipeline(prompts)
+        samples = asked.checked(pipeline, prompts.style(label_sources=asked.prompt.label_sources))
+        with stages(err) as step:
+            compared, rows = compare(
+                pipeline,
+                samples,
+                reasoners,
+                parts=wanted,
+                **reasoning.verified(asked.parsed),
+                constants=CONSTANTS if constant_captions is None else constant_captions,
+                model_name=asked.model,
+                data_name=asked.data,
+                progress=step,
+            )
+    if asked.output is not None:
+        save(asked.output, compared)
+    if asked.answers is not None:
+        write_rows(asked.answers, rows)
+    out.print(comparison_table(compared))
+
+
+def _drawing(k: int | None, reasoned: bool, temperature: float | None, given: dict[str, Any]) -> dict[str, Any]:
     """How answers are drawn, as far as the command line says it."""
     given = {key: value for key, value in given.items() if value is not None}
     if k is None:
@@ -167,13 +303,11 @@ def _drawing(
         return {}
     if reasoned:
         raise ConfigError("--k draws answers, and with --reasoner the model writes captions; give one of the two")
-    if mono is not None:
-        raise ConfigError("--mono is about single sources, and --k draws answers from all of them")
-    if temperature is not None:
-        given["temperature"] = temperature
-    if not given.get("temperature", 1.0) > 0 or not 0 < given.get("top_p", 1.0) <= 1:
+    way = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "seed": 0, **given}
+    way |= {} if temperature is None else {"temperature": temperature}
+    if not way["temperature"] > 0 or not 0 < way["top_p"] <= 1:
         raise ConfigError(
             "with --k, --temperature is above 0 and --top-p above 0, at most 1; "
-            f"got {given.get('temperature', 1.0)} and {given.get('top_p', 1.0)}"
+            f"got {way['temperature']} and {way['top_p']}"
         )
-    return given
+    return way

@@ -38,7 +38,7 @@ def wilson(count: float, n: float) -> tuple[float, float]:
 
 
 def bootstrap(
-    values: np.ndarray, scenes: Sequence[str] | None = None, *, shares: bool = True
+    values: np.ndarray, scenes: Sequence[str] | None = None, *, shares: bool = True, changes: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the 95 % intervals of means over questions, by drawing scenes with replacement.
 
@@ -51,6 +51,8 @@ def bootstrap(
         scenes: of each question; each is its own without.
         shares: the figures are shares, 0..1: where all questions agree on 0 or on 1, drawing them again tells nothing,
             and Wilson's interval over scenes stands in.
+        changes: the figures are differences of shares: where no question changed, as many as Wilson's interval of none
+            allows may have, in either direction.
 
     Returns:
         Low and high of each figure; NaN where fewer than two scenes have it (and it is no such share).
@@ -78,6 +80,9 @@ def bootstrap(
         agreed = np.unique(values[known[:, figure], figure])
         if shares and there and len(agreed) == 1 and agreed[0] in (0.0, 1.0):
             low[figure], high[figure] = wilson(agreed[0] * there, there)
+        elif changes and there and len(agreed) == 1 and agreed[0] == 0.0:
+            high[figure] = wilson(0, there)[1]
+            low[figure] = -high[figure]
         elif there > 1:
             tail = _tail(there)
             low[figure], high[figure] = np.nanquantile(means[:, figure], [tail, 1 - tail])
