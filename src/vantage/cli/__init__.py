@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from vantage.cli import answer, compare, data, evaluate, guests, score
+from vantage.cli import answer, compare, data, evaluate, guests, report, score
 from vantage.cli import app as page
 from vantage.cli.common import Group, err, out, quiet
 from vantage.errors import ConfigError
@@ -90,6 +90,7 @@ def quickstart(
 
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("answer")(answer.answer)
 app.command("app")(page.app)
 
@@ -163,7 +164,8 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
     out.print(
         f"{summary['steps']} steps in {summary['seconds']:.0f} s, {summary['peak_memory_mb']:.0f} MiB at most.\n"
         f"Look at {run.curves} (curves), {run.rollouts} (every answer), {run.summary} "
-        f"({' and '.join(moments) or 'what ran'}).",
+        f"({' and '.join(moments) or 'what ran'}).\n"
+        f"See it as one page, every answer beside its pictures: vantage report {run.folder} --open",
         soft_wrap=True,
     )
     if recipe.reasoner is not None:
