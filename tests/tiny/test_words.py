@@ -1,5 +1,7 @@
 """The tiny model's words, prompts and processor."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from vantage import worlds
 from vantage.groups import FUSED, mono
 from vantage.pictures import Source
 from vantage.samples import PromptStyle, Sample
-from vantage.tiny.architecture import PATCHES, build_processor
+from vantage.tiny.architecture import MAX_NEW_TOKENS, PATCHES, build_processor
 from vantage.tiny.lessons import STYLE, Teacher, normalise
 from vantage.tiny.vocabulary import IMAGE, SPECIAL, VOCABULARY_SIZE, WORDS, tokenizer
 
@@ -46,8 +48,10 @@ def test_completions_survive_encoding_and_decoding(name):
     words = tokenizer()
     for sample in some(name):
         ids = [*words(worlds.gold(sample)).input_ids, words.eos_token_id]
-        assert len(ids) <= 16
-        assert words.batch_decode([ids], skip_special_tokens=True) == [worlds.gold(sample)]
+        assert len(ids) < MAX_NEW_TOKENS
+        (text,) = words.batch_decode([ids], skip_special_tokens=True)
+        # Punctuation stands alone: change_color ( 0 , red ).
+        assert text == re.sub(r"([(),])", r" \1 ", worlds.gold(sample)).replace("  ", " ")
 
 
 def test_words_the_model_never_met_do_not_stop_it():

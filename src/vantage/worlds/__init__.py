@@ -15,14 +15,30 @@ from vantage.samples import Sample
 from vantage.worlds.base import SPLITS, World, WorldDataset, answer_text, gold
 from vantage.worlds.cameras import Cameras
 from vantage.worlds.captions import NightCaptions
+from vantage.worlds.counting import Counting, CountingOod
 from vantage.worlds.depth import Depth
 from vantage.worlds.night import Night
 from vantage.worlds.pages import Pages
+from vantage.worlds.transform import Transform, TransformLeft, TransformRight
 
 if TYPE_CHECKING:
     from vantage.worlds.sheet import contact_sheet
 
-_WORLDS: dict[str, World] = {world.name: world for world in (Night(), Depth(), NightCaptions(), Cameras(), Pages())}
+_WORLDS: dict[str, World] = {
+    world.name: world
+    for world in (
+        Night(),
+        Depth(),
+        NightCaptions(),
+        Cameras(),
+        Pages(),
+        Counting(),
+        CountingOod(),
+        Transform(),
+        TransformLeft(),
+        TransformRight(),
+    )
+}
 
 NAMES: tuple[str, ...] = tuple(_WORLDS)
 """Names of all worlds."""
