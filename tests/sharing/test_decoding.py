@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from scipy.stats import chisquare
 
 from sharing import small
 from vantage import sharing
 from vantage.errors import ConfigError, DataError
+from vantage.sharing import decoding
 
 
 def expected(model, family, many, groups, length, ends):
@@ -67,6 +69,31 @@ def test_tokens_are_drawn_from_the_model_s_distribution():
     shares = torch.tensor([[row[0] for row in found.ids].count(int(token)) / 4000 for token in best.indices])
     assert shares.sum() == 1
     torch.testing.assert_close(shares, best.values.softmax(-1), atol=0.03, rtol=0)
+
+
+def test_of_many_words_each_is_drawn_as_often_as_its_probability_says():
+    """One number a row, in place of one for every word; words of no probability, the last ones too, are never said."""
+    words, rows, rounds = decoding.MANY + 3, 500, 40
+    chance = torch.Generator().manual_seed(0)
+    weight = torch.rand(words, generator=chance) * (torch.rand(words, generator=chance) < 0.01)
+    weight[:2], weight[-5:] = torch.tensor([0.0, weight.sum()]), 0.0
+    probabilities = (weight / weight.sum()).expand(rows, -1)
+    torch.manual_seed(0)
+    drawn = torch.cat([decoding._draw(probabilities) for _ in range(rounds)])
+    counts = drawn.bincount(minlength=words)
+    possible = weight > 0
+    assert not counts[~possible].any() and 20 < possible.sum() < 80
+    assert (
+        chisquare(counts[possible], probabilities[0, possible].double() * rows * rounds, sum_check=False).pvalue > 1e-3
+    )
+
+
+@pytest.mark.parametrize("number", [0.0, 1 - 2**-53])
+def test_the_first_and_the_last_possible_word_are_those_of_the_ends(number, monkeypatch):
+    probabilities = torch.zeros(1, decoding.MANY)
+    probabilities[0, [7, 100, 4000]] = torch.tensor([0.1, 0.2, 0.7])
+    monkeypatch.setattr(torch, "rand_like", lambda x: torch.full_like(x, number))
+    assert decoding._draw(probabilities).tolist() == [4000 if number else 7]
 
 
 def test_some_prompts_greedily_and_others_drawn():

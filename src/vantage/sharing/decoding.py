@@ -117,6 +117,26 @@ def generate(
     return Rollouts(growing.ids, growing.logprobs)
 
 
+MANY = 4096
+"""Words from which on a processor draws by ``_draw``'s own way."""
+
+
+def _draw(probabilities: Float[Tensor, "R V"]) -> Int[Tensor, " R"]:
+    """One token for each row.
+
+    ``multinomial`` makes a random number for every word: on a processor, with many words, that takes as long as a small
+    model's step. There it is one number a row, and the first word up to which the probabilities sum to more than that.
+    """
+    if probabilities.device.type != "cpu" or probabilities.shape[1] < MANY:
+        return torch.multinomial(probabilities, 1).squeeze(1)
+    sums = probabilities.double().cumsum(-1)
+    whole = sums[:, -1:]
+    point = torch.rand_like(whole) * whole
+    # Rounding may not lift a point to the whole, behind which there is no word.
+    point = torch.minimum(point, torch.nextafter(whole, torch.zeros_like(whole)))
+    return torch.searchsorted(sums, point, right=True).squeeze(1)
+
+
 class _Growing:
     """Rows behind their prompts."""
 
@@ -177,11 +197,10 @@ class _Growing:
         return len(self.rows) > 0
 
     def _chosen(self, scores: Float[Tensor, "R V"]) -> Int[Tensor, " R"]:
-        best = scores.argmax(-1)
         if self.greedy.all():
-            return best
-        drawn = torch.multinomial(self.warpers(self.rows, scores).softmax(-1), 1).squeeze(1)
-        return torch.where(self.greedy, best, drawn)
+            return scores.argmax(-1)
+        drawn = _draw(self.warpers(self.rows, scores).softmax(-1))
+        return torch.where(self.greedy, scores.argmax(-1), drawn) if self.greedy.any() else drawn
 
     def _keep(self, alive: Int[Tensor, " A"]) -> None:
         self.rows, self.token = self.rows[alive], self.token[alive]
