@@ -118,12 +118,17 @@ def methods() -> None:
 def tiny_train(
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
     what: Annotated[
-        str, typer.Option(help="tiny, tiny-captioner, tiny-guest, tiny-reasoner-weak or tiny-reasoner-strong.")
+        str,
+        typer.Option(
+            help="tiny, tiny-captioner, tiny-guest, tiny-cameras, tiny-pages, tiny-counting, tiny-transform, "
+            "tiny-reasoner-weak or tiny-reasoner-strong."
+        ),
     ] = "tiny",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
     """Make a shipped model again; minutes on one CPU core."""
     from vantage import tiny
+    from vantage.tiny.specialists import CURRICULA
 
     def tell(progress: Any) -> None:
         out.print(str(progress))
@@ -133,8 +138,10 @@ def tiny_train(
         makers[what](output, seed=seed, progress=tell)
     elif what in tiny.REASONERS[:-1]:
         tiny.train_reasoner(output, what.rpartition("-")[2], seed=seed, progress=tell)
+    elif what in CURRICULA:
+        tiny.train_specialist(what, output, seed=seed, progress=tell)
     else:
-        known = ", ".join((*tiny.MODELS, *tiny.REASONERS[:-1]))
+        known = ", ".join(dict.fromkeys((*makers, *CURRICULA, *tiny.REASONERS[:-1])))
         raise ConfigError(f"--what is one of {known}, not {what!r}")
     out.print(f"the model lies in {output}")
 

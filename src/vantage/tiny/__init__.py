@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vantage.tiny.lessons import CAPTION_STYLE, STYLE
     from vantage.tiny.reader import reader_endpoint
     from vantage.tiny.reasoners import train_reasoner
+    from vantage.tiny.specialists import train_specialist
     from vantage.tiny.training import Curriculum, Progress, train
 
 MODELS = ("tiny", "tiny-captioner", "tiny-guest")
@@ -41,6 +42,7 @@ _PLACES = {
     "CAPTION_STYLE": "lessons",
     "train_captioner": "captioner",
     "train_guest": "guest",
+    "train_specialist": "specialists",
     "train_reasoner": "reasoners",
     "reader_endpoint": "reader",
 }
@@ -110,4 +112,5 @@ __all__ = [
     "train_captioner",
     "train_guest",
     "train_reasoner",
+    "train_specialist",
 ]

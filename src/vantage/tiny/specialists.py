@@ -1,0 +1,56 @@
+"""Specialists: the tiny model, taught on in one of the further worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vantage.errors import ConfigError
+from vantage.tiny.training import Curriculum, Progress, make, shipped
+
+CURRICULA = {
+    # Easy scenes of the twin teach its words and looks, as a model from the hub knows them; nothing else of it is seen.
+    "tiny-counting": Curriculum(
+        steps=450, sight_steps=70, batch=32, fresh=12, scenes=(*["counting/balanced"] * 3, "counting-ood/easy"),
+    ),
+    "tiny-transform": Curriculum(
+        steps=550, sight_steps=90, batch=32, fresh=12, scenes=("transform/easy", "transform/balanced"), credulous=0.0,
+        single=0.1, blind=0.02,
+    ),
+    "tiny-cameras": Curriculum(
+        steps=400, sight_steps=60, batch=32, fresh=12, pool=3_000, scenes=("cameras/balanced",), credulous=0.5,
+        single=0.15, learning_rate=1.5e-3,
+    ),
+    "tiny-pages": Curriculum(
+        steps=500, sight_steps=250, fresh=16, pool=4_000, scenes=("pages/balanced",), credulous=0.5, single=0.15,
+        learning_rate=1.5e-3,
+    ),
+}  # fmt: skip
+"""What each of the shipped ones is taught, after all that the tiny model was."""
+
+
+def train_specialist(
+    name: str,
+    output: str | Path,
+    curriculum: Curriculum | None = None,
+    seed: int = 0,
+    progress: Callable[[Progress], None] | None = print,
+) -> Path:
+    """Teach the shipped tiny model a world, and save it with its processor.
+
+    Args:
+        name: one of ``CURRICULA``.
+        output: folder to write; created if missing.
+        curriculum: how much is taught; the settings of the shipped one of that name unless given.
+        seed: of the scenes and the order of lessons.
+        progress: called about every 50 steps; ``None`` for silence.
+
+    Returns:
+        The folder, which ``AutoProcessor`` and ``AutoModelForImageTextToText`` load.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    if name not in CURRICULA:
+        raise ConfigError(f"no specialist {name!r}; there are {', '.join(CURRICULA)}")
+    return make(output, shipped, curriculum or CURRICULA[name], seed, progress)
