@@ -7,7 +7,7 @@ from scipy.stats import chisquare
 from sharing import small
 from vantage import sharing
 from vantage.errors import ConfigError, DataError
-from vantage.sharing import decoding
+from vantage.sharing import decoding, kernels
 
 
 def expected(model, family, many, groups, length, ends):
@@ -94,6 +94,15 @@ def test_the_first_and_the_last_possible_word_are_those_of_the_ends(number, monk
     probabilities[0, [7, 100, 4000]] = torch.tensor([0.1, 0.2, 0.7])
     monkeypatch.setattr(torch, "rand_like", lambda x: torch.full_like(x, number))
     assert decoding._draw(probabilities).tolist() == [4000 if number else 7]
+
+
+def test_two_parts_are_mixed_to_attention_over_both():
+    chance = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 3, 5, 8, generator=chance, dtype=torch.float64) for _ in range(3))
+    one, two = (kernels.plain_attention(q, k[:, :, some], v[:, :, some], None, 3.0) for some in (slice(4), slice(4, 5)))
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=3.0)
+    torch.testing.assert_close(kernels.mix(one, two), expected, rtol=0, atol=1e-14)
+    torch.testing.assert_close(kernels.merge(one, two).out, expected, rtol=0, atol=1e-14)
 
 
 def test_some_prompts_greedily_and_others_drawn():

@@ -129,7 +129,7 @@ def _draw(probabilities: Float[Tensor, "R V"]) -> Int[Tensor, " R"]:
     """
     if probabilities.device.type != "cpu" or probabilities.shape[1] < MANY:
         return torch.multinomial(probabilities, 1).squeeze(1)
-    sums = probabilities.double().cumsum(-1)
+    sums = probabilities.cumsum(-1, dtype=torch.float64)
     whole = sums[:, -1:]
     point = torch.rand_like(whole) * whole
     # Rounding may not lift a point to the whole, behind which there is no word.
@@ -181,7 +181,7 @@ class _Growing:
     def say(self, ends: Collection[int]) -> bool:
         """Choose every row's next token; rows that end leave. False where none is left."""
         scores = self.logits.float() if self.logits.dtype.itemsize < 4 else self.logits
-        scores = scores / self.sampling.temperature
+        scores = scores if self.sampling.temperature == 1 else scores / self.sampling.temperature
         whole = scores.log_softmax(-1)
         if self.sampling.suppressed:
             scores = scores.clone()

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vantage.sharing.kernels import Part, merge, plain_attention
+from vantage.sharing.kernels import Part, mix, plain_attention
 
 
 @dataclass
@@ -55,13 +55,17 @@ class Prefix:
         if self._bias is not None:
             self._bias = self._bias.to(query.dtype)
         own = plain_attention(_per_key_head(query, own_k), own_k, own_v, None, scale)
-        heads = query.shape[1]
-        whole = torch.empty_like(query)
-        lse = own.lse.new_empty(query.shape[0], heads, 1)
-        for prompts, group, here, first in self._blocks():
-            part = self._block(layer, prompts, group, query, here, first, scale)
-            whole[here], lse[here] = part.out, part.lse
-        return merge(Part(whole, lse), Part(own.out.reshape(query.shape), own.lse.reshape(lse.shape))).out
+        own = Part(own.out.reshape(query.shape), own.lse.reshape(query.shape[:3]))
+        blocks = self._blocks()
+        if len(blocks) == 1 and len(blocks[0][2]) == len(self.keys[layer]) * blocks[0][1]:
+            # As many rows behind every prompt, and none has left: nothing is looked up.
+            whole = self._folded(layer, slice(None), query[:, :, 0], scale)
+        else:
+            whole = Part(torch.empty_like(own.out), torch.empty_like(own.lse))
+            for prompts, group, here, first in blocks:
+                part = self._block(layer, prompts, group, query, here, first, scale)
+                whole.out[here], whole.lse[here] = part.out, part.lse
+        return mix(own, whole)
 
     def _blocks(self) -> list[tuple[slice, int, Tensor, int]]:
         """Prompts side by side with one number of rows, that number, which rows grow behind them, and the first."""
@@ -85,18 +89,24 @@ class Prefix:
         self, layer: int, prompts: slice, group: int, query: Tensor, here: Tensor, first: int, scale: float
     ) -> Part:
         """Of the rows ``here`` of prompts with ``group`` rows each."""
+        places = self.rows[here] - first
+        count = len(self.keys[layer][prompts])
+        spread = query.new_zeros(count * group, *query.shape[1::2]).index_copy_(0, places, query[here, :, 0])
+        part = self._folded(layer, prompts, spread, scale)
+        return Part(part.out[places], part.lse[places])
+
+    def _folded(self, layer: int, prompts: slice, query: Float[Tensor, "BG H D"], scale: float) -> Part:
+        """Of as many rows for each of these prompts, those that have left among them."""
         keys, values = self.keys[layer][prompts], self.values[layer][prompts]
         count, key_heads = keys.shape[:2]
-        heads, width = query.shape[1], query.shape[-1]
-        places = self.rows[here] - first
-        spread = query.new_zeros(count * group, heads, width).index_copy_(0, places, query[here, :, 0])
-        folded = spread.reshape(count, group, key_heads, -1, width).transpose(1, 2).reshape(count, key_heads, -1, width)
+        rows, heads, width = query.shape
+        folded = query.reshape(count, rows // count, key_heads, -1, width).transpose(1, 2)
         bias = None if self._bias is None else self._bias[prompts]
-        part = plain_attention(folded, keys, values, bias, scale)
+        part = plain_attention(folded.reshape(count, key_heads, -1, width), keys, values, bias, scale)
 
         def unfold(x: Tensor) -> Tensor:
-            x = x.reshape(count, key_heads, group, -1, x.shape[-1]).transpose(1, 2)
-            return x.reshape(count * group, heads, 1, -1)[places]
+            x = x.reshape(count, key_heads, rows // count, -1, x.shape[-1]).transpose(1, 2)
+            return x.reshape(rows, heads, 1, -1)
 
         return Part(unfold(part.out), unfold(part.lse.unsqueeze(-1)).squeeze(-1))
 
