@@ -189,9 +189,7 @@ EVAL = ("eval", "tiny", "--data", "night-captions?split=test&n=6", "--max-new-to
 
 
 def test_one_extractor_is_measured_with_several_reasoners(vantage, tmp_path):
-    result = vantage(
-        *EVAL, "--reasoner", "tiny-one", "--reasoner", "tiny-two", "--output", "r.json", "--answers", "r.jsonl"
-    )
+    result = vantage(*EVAL, "--reasoner", "tiny-one", "--reasoner", "tiny-two", "--output", "r.json")
     assert result.exit_code == 0, result.output
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "6 questions" in result.stdout and "constant" in result.stdout
@@ -204,6 +202,8 @@ def test_one_extractor_is_measured_with_several_reasoners(vantage, tmp_path):
         own = [row for row in rows if row["reasoner"] == run.reasoner and row["origin"] == "fused"]
         assert run.fused.value == sum(row["truth"] == answer for row in own) / 6
         assert run.constant.right.value == run.fused.value, "who always says the same needs no caption"
+    compared = vantage("compare", "r.json#tiny-one", "r.json#tiny-two")
+    assert compared.exit_code == 0 and "the same 6 questions" in compared.stdout
     told = found[0].settings["prompts"]
     assert told["extractor"] == "" and told["caption"] == "Describe.", "the shipped models have words of their own"
 

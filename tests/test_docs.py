@@ -13,6 +13,7 @@ RUNNABLE = [
     "app.md",
     "data.md",
     "endpoints.md",
+    "evaluation.md",
     "guests.md",
     "own-data.md",
     "racro.md",

@@ -9,8 +9,9 @@ from rich.console import Console
 from scipy import stats
 
 from vantage.errors import DataError
+from vantage.evaluation.kept import load
 from vantage.evaluation.outcome import results
-from vantage.evaluation.paired import Comparison, compare, load
+from vantage.evaluation.paired import Comparison, compare
 from vantage.evaluation.paired_table import paired_table, verdict
 
 
@@ -177,6 +178,27 @@ def test_evaluations_of_runs_are_read_with_the_answers_beside_them(tmp_path):
     (tmp_path / "before.jsonl").unlink()
     with pytest.raises(DataError, match="its answers should lie in"):
         load(tmp_path / "before.json")
+
+
+def test_evaluations_with_reasoners_are_named(tmp_path):
+    from vantage.evaluation import write_rows
+
+    about = {"model": "m", "data": "d", "n": 200, "settings": {}}
+    (tmp_path / "r.json").write_text(json.dumps([about | {"reasoner": "one"}, about | {"reasoner": "two"}]))
+    rows = [
+        row(i, right, reasoner=name) for name, side in (("one", FIRST), ("two", SECOND)) for i, right in enumerate(side)
+    ]
+    rows[0] |= {"failed": "gone", "score": None}
+    write_rows(tmp_path / "r.jsonl", rows)
+    one, two = (load(f"{tmp_path}/r.json#{name}") for name in ("one", "two"))
+    assert (one.figures["fused"].n, two.figures["fused"].value) == (199, SECOND.mean())
+    with pytest.raises(DataError, match=r"r\.json holds one, two; name one of them, as .*r\.json#one"):
+        load(tmp_path / "r.json")
+    (tmp_path / "before.json").write_text(json.dumps(about))
+    write_rows(tmp_path / "before.jsonl", rows)
+    assert load(tmp_path / "before.json").figures == one.figures, "a run's own is that of the reasoner of training"
+    (tmp_path / "before_reasoners.json").write_text((tmp_path / "r.json").read_text())
+    assert load(f"{tmp_path}/before_reasoners.json#two").figures == two.figures
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "nonsense", '{"model": "m"}', json.dumps({"a": [1] * 999})])

@@ -17,8 +17,8 @@ def compare(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="Two files of 'vantage eval --output', or of runs (before.json, a run's folder for after.json); "
-            "of several seeds: A0 A1 A2 vs B0 B1 B2, paired in this order.",
+            help="Two files of 'vantage eval --output' (of one with several reasoners, FILE#REASONER), or of runs: "
+            "before.json, a run's folder for after.json. Several seeds: A0 A1 A2 vs B0 B1 B2, paired in this order.",
             metavar="A.json B.json | A... vs B...",
         ),
     ],
@@ -31,9 +31,10 @@ def compare(
     first, second = _sides(files)
     writable(output)
     from vantage.evaluation import paired
+    from vantage.evaluation.kept import load
     from vantage.evaluation.paired_table import paired_table
 
-    found = paired.compare(*([paired.load(file) for file in side] for side in (first, second)), common=common)
+    found = paired.compare(*([load(file) for file in side] for side in (first, second)), common=common)
     if output is not None:
         found.save(output)
     out.print(paired_table(found))

@@ -100,7 +100,7 @@ def evaluate(
         what = "a model at a server" if served else "--robustness"
         raise ConfigError(f"{what} is asked for answers, and with --reasoner captions are wanted; give one of the two")
     drawing = _drawing(k, bool(reasoner), temperature, {"top_p": top_p, "top_k": top_k, "seed": seed})
-    if output is not None and answers is None and not reasoner:
+    if output is not None and answers is None:
         answers = output.with_suffix(".jsonl")
         if answers == output:
             raise ConfigError(f"--output {output}: the answers go into the file that ends in .jsonl; end it in .json")

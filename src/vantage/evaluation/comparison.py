@@ -207,6 +207,8 @@ def _rows(answers: Sequence[Answer], samples: Mapping[str, Sample], verifier: _V
             "leak": int(leak.states(answer.caption, sample)),
             "mention": int(leak.mentions(answer.caption, sample)),
         }
+        if found.reward is None and answer.reasoning is None:
+            more["failed"] = answer.error
         rows += [row | more for row in rows_of(sample, answer.origin, found, said)]
     return rows
 

@@ -1,39 +1,69 @@
-"""Evaluations that runs keep, read as results of ``vantage eval``: their answers lie beside them."""
+"""Evaluations of runs, and those with reasoners, read as results of ``vantage eval``: their answers lie beside them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vantage.errors import DataError
 from vantage.evaluation.outcome import Results, results
-from vantage.evaluation.passk import SampledEvaluation
-from vantage.evaluation.results import Evaluation
+
+_REASONERS = "_reasoners"
+"""At the end of the name of a run's file: its answers lie beside the file without it."""
 
 
-def of_run(file: Path) -> Results | None:
-    """The results that a run's evaluation amounts to; ``None`` where the file is none of a run.
+def load(path: str | Path) -> Results:
+    """Results of ``vantage eval``, or what a run's evaluation or one with reasoners amounts to.
+
+    Args:
+        path: the file; the folder of a run, whose ``after.json`` is meant; or, of a file with several reasoners,
+            ``FILE#REASONER``.
 
     Raises:
-        DataError: its answers are not beside it, or cannot be read.
+        DataError: no such file, or it holds something else; its answers are not beside it; several reasoners, and none
+            is named.
     """
+    name, reasoner = str(path), ""
+    if not Path(name).exists() and "#" in name:
+        name, _, reasoner = name.partition("#")
+    file = Path(name)
+    file = file / "after.json" if file.is_dir() else file
     try:
         content = json.loads(file.read_bytes())
     except (OSError, ValueError):
-        return None
-    if not isinstance(content, dict) or "vantage_results" in content:
-        return None
-    kind: type[Evaluation] | type[SampledEvaluation] = SampledEvaluation if "pass_at" in content else Evaluation
-    if not content.keys() >= {"model", "data", "n", "fused" if kind is Evaluation else "pass_at"}:
-        return None
-    about = kind.load(file)
-    beside = file.with_suffix(".jsonl")
+        content = None  # said by who reads it as results
+    every = content if isinstance(content, list) else [content]
+    if not every or not all(isinstance(one, dict) and _evaluation(one) for one in every):
+        return Results.load(file)
+    return _counted(file, _chosen(file, every, reasoner))
+
+
+def _evaluation(content: Mapping[str, Any]) -> bool:
+    return "vantage_results" not in content and content.keys() >= {"model", "data", "n", "settings"}
+
+
+def _chosen(file: Path, every: list[dict[str, Any]], reasoner: str) -> dict[str, Any]:
+    names = [str(one.get("reasoner", "")) for one in every]
+    if len(every) == 1 and reasoner in ("", names[0]):
+        return every[0]
+    if reasoner not in names:
+        raise DataError(f"{file} holds {', '.join(names)}; name one of them, as {file}#{names[0]}")
+    return every[names.index(reasoner)]
+
+
+def _counted(file: Path, about: Mapping[str, Any]) -> Results:
+    beside = file.with_name(f"{file.stem.removesuffix(_REASONERS)}.jsonl")
     try:
-        lines = beside.read_text(encoding="utf-8", errors="strict").split("\n")
-        rows = [json.loads(line) for line in lines if line]
-        found = results(rows, model=about.model, data=about.data, seconds=about.seconds, settings=about.settings)
+        rows = [json.loads(line) for line in beside.read_text(encoding="utf-8").split("\n") if line]
+        # Of a run with reasoners, the evaluation is that of the first, with which it trained.
+        named = about.get("reasoner") or next((row["reasoner"] for row in rows if "reasoner" in row), None)
+        own = [row for row in rows if row.get("reasoner") == named]
+        return results(own, model=str(about["model"]), data=str(about["data"]), settings=dict(about["settings"]))
     except OSError as error:
         raise DataError(f"{file}: its answers should lie in {beside} ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{beside}: no answers of an evaluation ({error})") from error
-    return found
+    except DataError as error:
+        raise DataError(f"{beside}: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{beside}: no answers of an evaluation ({type(error).__name__}: {error})") from error

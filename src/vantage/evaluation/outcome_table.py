@@ -50,8 +50,8 @@ def verdict(found: Results) -> str:
     lost, won = figures.get("interference"), figures.get("only_together")
     if lost is not None and won is not None:
         said += (
-            f" In {_share(lost)} % of the questions they are wrong together though a source alone is right, and in "
-            f"{_share(won)} % they are right only together."
+            f" {_share(lost)} % of the questions are answered wrong from all pictures and right from one alone, "
+            f"{_share(won)} % are answered right from all of them only."
         )
     return said
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -201,19 +200,3 @@ def _test_of_pairs(name: str, columns: Sequence[tuple[Column, Column]]) -> Test:
         gained=sum(change > 0 for change in changes), lost=sum(change < 0 for change in changes),
         least=float(found.half * (t + power) / t),
     )  # fmt: skip
-
-
-def load(path: str | Path) -> Results:
-    """Results of ``vantage eval``; of a run's ``before.json`` or ``after.json``, from the answers beside it.
-
-    Args:
-        path: the file, or the folder of a run, whose evaluation after training is meant.
-
-    Raises:
-        DataError: no such file, or it holds something else.
-    """
-    from vantage.evaluation.kept import of_run
-
-    file = Path(path)
-    file = file / "after.json" if file.is_dir() else file
-    return of_run(file) or Results.load(file)

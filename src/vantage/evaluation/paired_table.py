@@ -46,12 +46,12 @@ def verdict(found: Comparison) -> str:
     points, what = 100 * one.value, label(test.figure)
     if test.detected:
         who = "second" if points > 0 else "first"
-        return f"The {who} is better: {abs(points):.1f} points more right answers, {what} (p = {_p(test.p)})."
+        return f"The {who} is better: {abs(points):.1f} points more right answers, {what} ({_p(test.p)})."
     least = (
         "." if test.least is None else
         f": {abs(100 * test.least):.1f} points would have been seen with 80 % probability, less would not."
     )  # fmt: skip
-    return f"No difference detected ({what}: {points:+.1f} points, p = {_p(test.p)}){least}"
+    return f"No difference detected ({what}: {points:+.1f} points, {_p(test.p)}){least}"
 
 
 def label(name: str) -> str:
@@ -99,17 +99,19 @@ def _notes(found: Comparison) -> list[str]:
     test, what = found.test, label(found.test.figure)
     if len(found.first) == 1:
         notes = ["Differences are second minus first, question by question; intervals are over scenes."]
+        turned = f"{test.gained} turned right, {test.lost} turned wrong"
+        notes.append(f"Tested: {what}. {turned}; {test.name}, {_p(test.p)}.")
     else:
         pairs = len(found.first)
         notes = [f"Differences are second minus first, pair by pair; t intervals over {pairs} pairs."]
-        least = _p(2.0 ** (1 - pairs))
+        least = f"{2.0 ** (1 - pairs):.3f}"
         notes.append(
-            f"Tested: {what}. Better in {test.gained} of {pairs} pairs, worse in {test.lost}; t, p = {_p(test.p)}; "
-            f"sign flips, p = {_p(test.sign_flip or 0)} (of {pairs} pairs never below {least})."
+            f"Tested: {what}. Better in {test.gained} of {pairs} pairs, worse in {test.lost}; t, {_p(test.p)}; "
+            f"sign flips, {_p(test.sign_flip or 0)} (of {pairs} pairs never below {least})."
         )
     notes.append("The other figures are not tested: of many, some would differ by chance.")
     return notes
 
 
 def _p(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else "below 0.001"
+    return f"p = {p:.3f}" if p >= 0.001 else "p below 0.001"
