@@ -23,6 +23,7 @@ from vantage.engines.trl.logs import MetricsLog, trim
 from vantage.engines.trl.measure import Measure
 from vantage.engines.trl.progress import RichProgress
 from vantage.engines.trl.settings import anchor_columns, check_guests, reconcile
+from vantage.engines.trl.trackers import attach
 from vantage.engines.trl.trainer import VantageTrainer
 from vantage.errors import ConfigError, EngineError
 from vantage.evaluation import Evaluation
@@ -126,6 +127,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
         callbacks=[MetricsLog(run.metrics), watching],
         peft_config=lora,
     )
+    attach(trainer)
     for line in trainer.not_shared:
         console.print(line, style="yellow")
     # A checkpoint holds what is trained, all weights or an adapter, and two moments of it.

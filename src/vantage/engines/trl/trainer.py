@@ -150,6 +150,7 @@ class VantageTrainer(GRPOTrainer):
         self.speaking.together = self.shares and shared.rollouts_share(self)
         for line in self.not_shared:
             logger.warning(line)
+        self.group_watchers: list[Callable[[int, list[Group]], None]] = []
         self._rollout_log = RolloutLog(rollout_log) if rollout_log and self.accelerator.is_main_process else None
         if parity == "refuse":
             self.add_callback(ParityCheck(self))
@@ -347,6 +348,8 @@ class VantageTrainer(GRPOTrainer):
         records = gather_object([group.record() for group in groups])
         if self._rollout_log is not None:
             self._rollout_log.write(self.state.global_step + 1, records)
+        for watcher in self.group_watchers:
+            watcher(self.state.global_step + 1, groups)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """One micro-step; at the end of an optimizer step its time split is noted."""
