@@ -146,9 +146,9 @@ def test_filters_work_by_clicking(tabs, plain):
     tab.page.fill("[aria-label='last step']", "8")
     assert tab.groups() == 8
     tab.page.fill("#search", "<answer> 6 </answer>")
-    tab.page.wait_for_function("document.querySelector('#count b').textContent === '2'")
+    tab.page.locator("#count b:text-is('2')").wait_for()
     tab.page.fill("#search", "no such words")
-    tab.page.wait_for_function("document.querySelector('#count b').textContent === '0'")
+    tab.page.locator("#count b:text-is('0')").wait_for()
     assert "No group is like that" in tab.page.inner_text(".detail")
 
 
@@ -162,14 +162,16 @@ def test_keys_walk_through_the_groups_and_only_what_is_seen_is_drawn(tabs, plain
     assert "step 3" in tab.page.inner_text(".detail .crumbs")
     assert tab.page.inner_text(".item[aria-selected=true]").startswith("step 3")
     tab.page.locator(".list").evaluate("node => { node.scrollTop = node.scrollHeight }")
-    tab.page.wait_for_function("[...document.querySelectorAll('.item')].some(n => n.textContent.includes('step 20'))")
+    tab.page.locator(".item:has-text('step 20')").wait_for()
 
 
 def test_a_group_shows_its_pictures_answers_and_advantages(tabs, plain):
     tab = tabs(plain)
     assert tab.page.locator(".pictures figure").count() == 2
-    loaded = "[...document.querySelectorAll('.pictures img')].every(i => i.complete && i.naturalWidth === 64)"
-    tab.page.wait_for_function(loaded)
+    loaded = (
+        "Promise.all([...document.querySelectorAll('.pictures img')].map(i => i.decode().then(() => i.naturalWidth)))"
+    )
+    assert tab.page.evaluate(loaded) == [64, 64]
     assert tab.page.locator(".member:not(.head)").count() == 4
     assert tab.page.locator(".adv b").all_inner_texts() == ["0.00", "0.00", "+0.50", "−0.50"]
 
@@ -193,8 +195,8 @@ def test_boxes_are_drawn_where_they_are(tabs, tmp_path):
 def test_numbers_of_the_headline_and_of_a_curve(tabs, plain):
     tab = tabs(plain)
     assert tab.page.inner_text("#result .hero h1 >> nth=1") == "Training added 100.0 points."
-    box = tab.page.locator(".plot").first.bounding_box()
-    tab.page.mouse.move(box["x"] + box["width"] - 10, box["y"] + 80)
+    first = tab.page.locator(".plot").first
+    first.hover(position={"x": first.bounding_box()["width"] - 10, "y": 80})
     tip = tab.page.inner_text(".tip")
     assert tip.startswith("step 40") and "mars" in tip and "0.5" in tip
 

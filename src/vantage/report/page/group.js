@@ -41,7 +41,7 @@ function extras(member) {
 function showGroup(place, group, matches, move) {
   const most = Math.max(...group.m.map((member) => (known(member.a) ? Math.abs(member.a) : 0)), 0);
   const run = DATA.runs[group.r], order = new Map([["mono", 0], ["fused", 1], ["guest", 2]]);
-  const members = group.m.map((member, i) => [member, i]).sort(([a, i], [b, j]) => (order.get(split(a.o)[0]) ?? 3) - (order.get(split(b.o)[0]) ?? 3) || i - j);
+  const members = group.m.map((member, i) => [member, i]).sort(([a, i], [b, j]) => matches(b) - matches(a) || (order.get(split(a.o)[0]) ?? 3) - (order.get(split(b.o)[0]) ?? 3) || i - j);
   const rows = members.map(([member, i]) =>
     h("div", { class: `member ${matches(member) ? "" : "dim"}`, "data-origin": member.o, onpointerenter: () => light(place, i), onpointerleave: () => light(place, null), onclick: () => light(place, i) },
       h("div", { class: "origin", title: member.o }, glyph(member, "glyph"), h("span", null, label(originName(member.o)))), h("div", { class: "said" }, completion(TEXT(member.x)), extras(member)), terms(member), advantage(member, most)));
