@@ -18,8 +18,8 @@ CURRICULA = {
         single=0.1, blind=0.02,
     ),
     "tiny-cameras": Curriculum(
-        steps=400, sight_steps=60, batch=32, fresh=12, pool=3_000, scenes=("cameras/balanced",), credulous=0.5,
-        single=0.15, learning_rate=1.5e-3,
+        steps=1_000, sight_steps=40, batch=48, fresh=16, pool=5_000, scenes=("cameras/easy", "cameras/balanced"),
+        credulous=0.5, single=0.15,
     ),
     "tiny-pages": Curriculum(
         steps=500, sight_steps=250, fresh=16, pool=4_000, scenes=("pages/balanced",), credulous=0.5, single=0.15,
