@@ -11,10 +11,10 @@ from vantage.tiny.training import Curriculum, Progress, make, shipped
 CURRICULA = {
     # Easy scenes of the twin teach its words and looks, as a model from the hub knows them; nothing else of it is seen.
     "tiny-counting": Curriculum(
-        steps=450, sight_steps=70, batch=32, fresh=12, scenes=(*["counting/balanced"] * 3, "counting-ood/easy"),
+        steps=1_000, sight_steps=200, fresh=24, scenes=(*["counting/balanced"] * 3, "counting-ood/easy"), credulous=0.4
     ),
     "tiny-transform": Curriculum(
-        steps=550, sight_steps=90, batch=32, fresh=12, scenes=("transform/easy", "transform/balanced"), credulous=0.0,
+        steps=1_100, sight_steps=150, fresh=24, scenes=("transform/easy", "transform/balanced"), credulous=0.0,
         single=0.1, blind=0.02,
     ),
     "tiny-cameras": Curriculum(
