@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from endpoints.server import Server
 from vantage import cli, datasets, tiny
 from vantage.methods import METHODS
 
@@ -169,6 +170,24 @@ def test_the_shipped_model_is_measured_and_compared(vantage, tmp_path):
     assert compared.exit_code == 0 and "No difference detected" in " ".join(compared.stdout.split())
     assert max(len(line) for line in compared.stdout.splitlines()) <= 80
     assert json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["n"] == 8
+
+
+def test_a_model_at_a_server_is_measured(vantage, tmp_path):
+    def once(number, body):
+        return ("status", 400, [], "too long [/bold]") if number == 0 else "answer"
+
+    with Server(once) as server:
+        ask = ("eval", f"{server.url}#echo", "--data", "night?split=test&n=4", "--k", "2", "--output", "s.json")
+        first, again = vantage(*ask), vantage(*ask)
+    assert first.exit_code == again.exit_code == 0, first.output + again.output
+    told = " ".join(first.stderr.split())
+    assert "1 answer did not come; the first: Refusal:" in told and "too long [/bold]" in told
+    assert "Answers did not come, in no figure; the same command asks again: 1." in " ".join(first.stdout.split())
+    assert "did not come" not in again.output
+    assert max(map(len, first.stdout.splitlines())) <= 80
+    found = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
+    assert found["figures"]["fused"]["n"] == 4 and found["figures"]["fused"]["value"] == 0 and found["k"] == 2
+    assert found["model"].endswith("/v1#echo")
 
 
 @shipped

@@ -13,6 +13,7 @@ from vantage.cli import reasoning
 from vantage.cli.common import err, out, quiet, writable
 from vantage.cli.reasoning import REASONER, Parts, ReasonerTokens, TrustRemoteCode
 from vantage.errors import ConfigError
+from vantage.printing import printable
 
 if TYPE_CHECKING:
     from vantage.evaluation.asking import Row
@@ -144,7 +145,8 @@ def evaluate(
         err.print(f"results: {output}, every answer: {answers}", soft_wrap=True)
     failed = [row["failed"] for row in rows if "failed" in row]
     if failed:
-        err.print(f"{len(failed):,} answers did not come; the first: {failed[0]}", soft_wrap=True)
+        noun = "answer" if len(failed) == 1 else "answers"
+        err.print(f"{len(failed):,} {noun} did not come; the first: {printable(failed[0])}", soft_wrap=True)
 
 
 class _Asked(NamedTuple):
@@ -202,7 +204,11 @@ class _Asked(NamedTuple):
         from vantage.evaluation.measuring import Plan, planned
 
         plan = Plan(self.style, self.prompt.mono, **way)
-        told = {"model": self.model, "data": self.data, "settings": {"max_new_tokens": self.max_new_tokens, **drawing}}
+        told: dict[str, Any] = {
+            "model": self.model,
+            "data": self.data,
+            "settings": {"max_new_tokens": self.max_new_tokens, **drawing},
+        }
         about, _ = planned(self.samples, plan, **told)
         if self.answers is not None and self.answers.exists():
             Journal(self.answers, about).close()
@@ -229,7 +235,7 @@ def _served(asked: _Asked, way: dict[str, Any], drawing: dict[str, Any]) -> tupl
     """Ask a model at a server."""
     from vantage.evaluation.server import Server
 
-    told = {"style": asked.style, "mono": asked.prompt.mono, "max_new_tokens": asked.max_new_tokens}
+    told: dict[str, Any] = {"style": asked.style, "mono": asked.prompt.mono, "max_new_tokens": asked.max_new_tokens}
     with Server(asked.model, **told, **drawing) as speaker:
         arguments = asked.arguments(way, drawing)
         speaker.check()

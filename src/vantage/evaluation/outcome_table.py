@@ -150,12 +150,12 @@ def _notes(found: Results) -> Sequence[str]:
         notes.append(f"Drawn answers: {found.k} to each question, {', '.join(way)}; the others are the likeliest ones.")
     if any(name.startswith("damaged/") for name in found.figures):
         notes.append("Made worse: right answers together in %, and below the change against the pictures as they are.")
-    told = {
-        found.unanswered: "answers did not come, and are in no figure; the same command asks for them again",
-        found.unscored: "answers could not be scored, and count as wrong",
-        found.unfinished: "answers were cut off at the limit",
-    }
-    notes += [f"{count:,} {what}." for count, what in told.items() if count]
+    told = (
+        (found.unanswered, "did not come, in no figure; the same command asks again"),
+        (found.unscored, "not scored, counted as wrong"),
+        (found.unfinished, "cut off at the limit"),
+    )
+    notes += [f"Answers {what}: {count:,}." for count, what in told if count]
     return notes
 
 
