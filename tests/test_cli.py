@@ -162,7 +162,7 @@ def test_the_shipped_model_is_measured_and_compared(vantage, tmp_path):
     assert (found["n"], found["k"], len(found["questions"])) == (8, 2, 8)
     assert {"fused", "alone/rgb", "alone/infrared", "either", "interference", "pass@2"} <= found["figures"].keys()
     assert (found["settings"]["temperature"], found["settings"]["seed"]) == (0.7, 5)
-    assert len((tmp_path / "f.jsonl").read_text(encoding="utf-8").splitlines()) >= 1 + 8 * 5  # fused, rgb, infrared, 2
+    assert (tmp_path / "f.jsonl").read_text(encoding="utf-8").count('"origin": ') == 8 * 5  # fused, rgb, infrared, 2
     assert "f.jsonl holds answers of another command" in refused(vantage(*ask, "--output", "f.json"))
     again = vantage(*ask, "--temperature", "0.7", "--output", "g.json", "--no-sharing")
     assert again.exit_code == 0, again.output
@@ -201,7 +201,7 @@ def test_figures_and_answers_are_kept_before_anything_is_shown(vantage, tmp_path
     )  # fmt: skip
     assert str(result.exception) == "the screen is gone"
     assert json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))["n"] == 1
-    assert len((tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()) >= 1 + 3
+    assert (tmp_path / "a.jsonl").read_text(encoding="utf-8").count('"origin": ') == 3
 
 
 @shipped
@@ -260,7 +260,7 @@ def test_it_runs_as_a_module_without_a_stray_word():
     found = subprocess.run(
         [sys.executable, "-m", "vantage", "data", "list"], capture_output=True, text=True, check=True, env=environment
     )
-    assert found.stderr == "" and "\nclevr-math:FOLDER " in found.stdout
+    assert found.stderr == "" and found.stdout.startswith("cameras ")
 
 
 @shipped
