@@ -48,7 +48,7 @@ def test_completions_survive_encoding_and_decoding(name):
     words = tokenizer()
     for sample in some(name):
         ids = [*words(worlds.gold(sample)).input_ids, words.eos_token_id]
-        assert len(ids) < MAX_NEW_TOKENS
+        assert len(ids) <= (16 if name in ("night", "depth", "night-captions") else MAX_NEW_TOKENS - 1)
         (text,) = words.batch_decode([ids], skip_special_tokens=True)
         # Punctuation stands alone: change_color ( 0 , red ).
         assert text == re.sub(r"([(),])", r" \1 ", worlds.gold(sample)).replace("  ", " ")

@@ -13,6 +13,8 @@ from vantage.samples import Sample
 from vantage.worlds.dice import Dice
 
 NAMES = list(worlds.NAMES)
+THOROUGH = ("night", "depth", "night-captions")
+"""Worlds whose splits are compared over more scenes; the others share their dice."""
 
 
 def pixels(sample: Sample) -> bytes:
@@ -51,8 +53,9 @@ def test_other_seeds_mixes_and_splits_give_other_pictures(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_train_and_test_never_share_a_picture(name):
     world = worlds.get(name)
-    train, test = ({fingerprint(s) for s in world.dataset(split, n=400)} for split in ("train", "test"))
-    assert len(train) == len(test) == 400
+    n = 1500 if name in THOROUGH else 400
+    train, test = ({fingerprint(s) for s in world.dataset(split, n=n)} for split in ("train", "test"))
+    assert len(train) == len(test) == n
     assert not train & test
 
 
@@ -171,3 +174,11 @@ def test_dice_are_fair():
     assert firsts.min() > 900
     with pytest.raises(ValueError, match="positive"):
         dice.weighted({"a": 0.0})
+
+
+def test_a_fault_inside_a_world_does_not_look_like_the_end_of_its_data(monkeypatch):
+    """Iteration by index ends at an ``IndexError``, whoever raises it."""
+    world = worlds.get("night")
+    monkeypatch.setattr(type(world), "_ask", lambda *_: [][0])
+    with pytest.raises(IndexError):
+        list(world.dataset(n=3))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, overload
@@ -231,6 +231,10 @@ class WorldDataset(Sequence[Sample]):
             sample = self.world.sample(self.split, self.mix, self.seed, index)
             self._cache.put(index, sample)
         return sample
+
+    def __iter__(self) -> Iterator[Sample]:
+        # Not by index until an IndexError, which a fault inside a world would be taken for.
+        return (self[place] for place in range(len(self)))
 
     def __repr__(self) -> str:
         return f"WorldDataset({self.world.name}/{self.split}/{self.mix}/{self.seed}, {len(self)} samples)"

@@ -137,7 +137,7 @@ class OffPolicy:
         factor: Float[Tensor, "B T"],
         clipped: Bool[Tensor, "B T"],
     ) -> None:
-        """Figures of the off-policy tokens of all processes, and of each guest's; all processes call it equally often."""
+        """Figures of the off-policy tokens of all processes, and of each guest's; all call it equally often."""
 
         def sums(of: Tensor) -> list[Tensor]:
             w = torch.where(of, factor, 0.0).double()
