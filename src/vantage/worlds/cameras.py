@@ -221,7 +221,7 @@ def _parts(dice: Dice, kind: str) -> list[tuple[canvas.Mask, Any]]:
 
 def sightings(rig: Rig, things: Sequence[Thing]) -> list[dict[str, Any]]:
     """What every picture shows, camera by camera and in reading order; painted boards are marked as flat."""
-    found = []
+    found: list[dict[str, Any]] = []
     for place, name in enumerate(rig.names):
         seen = [(cell_of(thing.spot, place), thing) for thing in things if place in rig.seeing(thing.spot[0])]
         for cell, thing in sorted(seen, key=lambda entry: CELLS.index(entry[0])):
