@@ -275,9 +275,15 @@ def test_a_run_leaves_all_of_itself_and_goes_on(vantage, tmp_path):
     assert result.exit_code == 0, result.output
     run = tmp_path / "runs" / "one"
     made = {"recipe.yaml", "metrics.jsonl", "rollouts.jsonl", "checkpoints", "model", "summary.json", "curves.png"}
-    evaluations = {"before.json", "before.jsonl", "after.json", "after.jsonl"}
+    evaluations = {"before.json", "before.jsonl", "after.json", "after.jsonl", "change.json"}
     assert {path.name for path in run.iterdir()} == made | evaluations
     assert "4 questions" in result.stdout and "2 steps in" in result.stdout
+    # Of four questions, none that turned or a few: nothing that a test could tell from chance.
+    assert "No difference detected (all pictures together" in result.stdout
+    assert "Does seeing more mean knowing more?" in result.stdout
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    gain = summary["after"]["fused"] - summary["before"]["fused"]
+    assert summary["change"]["value"] == pytest.approx(gain) and summary["change"]["detected"] is False
     assert "Traceback" not in result.stderr and "Warning" not in result.stderr
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert steps == [1, 2]
@@ -286,12 +292,20 @@ def test_a_run_leaves_all_of_itself_and_goes_on(vantage, tmp_path):
     assert "seed: 0, now 2" in refused(vantage(*small, "--set", "seed=2", "--resume"))
     again = vantage(*small, "--resume")
     assert again.exit_code == 0 and "is finished; nothing to resume" in again.stderr
+    assert "No difference detected" in again.stdout
 
     (run / "summary.json").unlink()
     own = vantage("train", "runs/one/recipe.yaml", "--resume")
     assert own.exit_code == 0, own.output
     assert "resuming after step 2" in own.stderr
     assert [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()] == [1, 2]
+
+    # A whole run of which files were taken away still tells what it can.
+    (run / "summary.json").unlink()
+    (run / "before.jsonl").unlink()
+    less = vantage("train", "runs/one/recipe.yaml", "--resume")
+    assert less.exit_code == 0 and (run / "summary.json").exists()
+    assert "not compared: " in less.stderr and "before.jsonl" in less.stderr
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ metrics.jsonl    a line a step
 rollouts.jsonl   a line a group: every member with origin, text, reward parts, advantage, picture references
 checkpoints/     checkpoint-<step>/, and model/ once the run is done
 before.json, after.json          evaluations, and each answer in before.jsonl, after.jsonl
+change.json      what training changed, question by question, as 'vantage compare' writes it
 passk_before.json, passk_after.json   the same of answers that were drawn, where the recipe asks for them
 curves.png, passk.png, guests.png, summary.json
 """
@@ -82,6 +83,11 @@ class Run:
     def answers(self, moment: str) -> Path:
         """Each answer of that evaluation."""
         return self.folder / f"{moment}.jsonl"
+
+    @property
+    def change(self) -> Path:
+        """The comparison of the evaluations before and after training, of the same questions."""
+        return self.folder / "change.json"
 
     def passk(self, moment: str) -> Path:
         """The evaluation of sampled answers at that moment, of a recipe that asks for it."""

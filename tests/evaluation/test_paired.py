@@ -12,7 +12,7 @@ from vantage.errors import DataError
 from vantage.evaluation.kept import load
 from vantage.evaluation.outcome import results
 from vantage.evaluation.paired import Comparison, compare
-from vantage.evaluation.paired_table import paired_table, verdict
+from vantage.evaluation.paired_table import TRAINING, paired_table, verdict
 
 
 def row(place: int, right: bool, **more) -> dict:
@@ -29,9 +29,9 @@ def made(right, model="m", **more):
     return results(rows, model=model, data="d")
 
 
-def shown(found, width=80) -> str:
+def shown(found, *sides, width=80) -> str:
     console = Console(width=width, color_system=None, file=io.StringIO())
-    console.print(paired_table(found))
+    console.print(paired_table(found, *sides))
     return console.file.getvalue()
 
 
@@ -96,11 +96,52 @@ def test_several_seeds_are_paired():
 def test_no_difference_is_called_so_with_what_could_have_been_seen():
     found = compare([made(FIRST)], [made(FIRST)])
     assert found.test.p == 1.0 and not found.test.detected
-    assert verdict(found).startswith("No difference detected (all pictures together: +0.0 points, p = 1.000): ")
+    assert verdict(found).startswith(
+        "No difference detected (all pictures together: +0.0 points, -1.9 to +1.9, p = 1.000): "
+    )  # none of 200 changed: Wilson's interval of 0 of 200 is 0 to 1.9 %
     assert "would have been seen" in verdict(found)
     better = compare([made(np.zeros(50, bool), "a")], [made(np.ones(50, bool), "b")])
     assert verdict(better).startswith("The second is better: 100.0 points more")
-    assert verdict(compare([made(np.ones(50, bool))], [made(np.zeros(50, bool))])).startswith("The first is better")
+    worse = compare([made(np.ones(50, bool))], [made(np.zeros(50, bool))])
+    assert verdict(worse).startswith("The second is worse: 100.0 points fewer")
+
+
+def test_before_and_after_training():
+    found = compare([made(FIRST, "base")], [made(SECOND, "trained")])
+    one = found.differences["fused"].difference
+    text = shown(found, TRAINING)
+    assert "before: base" in text and "after:  trained" in text and "first" not in text
+    assert verdict(found, TRAINING).startswith(f"Training helped: {100 * one.value:.1f} points more right answers")
+    assert f"({100 * one.low:+.1f} to {100 * one.high:+.1f}, p below 0.001)" in verdict(found, TRAINING)
+    back = compare([made(SECOND)], [made(FIRST)])
+    assert verdict(back, TRAINING).startswith(f"Training hurt: {100 * one.value:.1f} points fewer right answers")
+
+
+def test_few_answers_turned_are_no_difference_though_all_turned_right():
+    """Three turned right, none wrong: p = 2 / 2**3."""
+    second = FIRST.copy()
+    second[np.flatnonzero(~FIRST)[:3]] = True
+    found = compare([made(FIRST)], [made(second)])
+    assert found.test.p == pytest.approx(0.25)
+    assert verdict(found, TRAINING).startswith("No difference detected")
+
+
+def test_kinds_of_question_stand_apart():
+    def task(place):
+        return "count" if place < 80 else "find" if place < 199 else ""
+
+    found = compare([made(FIRST, task=task)], [made(SECOND, task=task)])
+    assert list(found.tasks) == ["count", "find"]
+    one = found.tasks["count"]
+    assert (one.first, one.second, one.difference.n) == (FIRST[:80].mean(), SECOND[:80].mean(), 80)
+    assert one == compare([made(FIRST[:80])], [made(SECOND[:80])]).differences["fused"]
+    line = next(line for line in shown(found, TRAINING).splitlines() if line.strip().startswith("find"))
+    before, after, change = (float(cell) for cell in line.split()[1:4])
+    assert (before, after) == (round(100 * FIRST[80:199].mean(), 1), round(100 * SECOND[80:199].mean(), 1))
+    assert change == pytest.approx(100 * (SECOND[80:199].mean() - FIRST[80:199].mean()), abs=0.06)
+    assert compare([made(FIRST)], [made(SECOND)]).tasks == {}, "one kind is no division"
+    several = compare([made(FIRST, task=task)] * 3, [made(SECOND, task=task)] * 3)
+    assert several.tasks["count"].difference.n == 3
 
 
 def test_other_questions_are_refused_with_how_many_are_in_common():

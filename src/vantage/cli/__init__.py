@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from vantage.cli import answer, compare, data, evaluate, guests, report, score
+from vantage.cli import answer, compare, data, evaluate, guests, report, score, training
 from vantage.cli import app as page
 from vantage.cli.common import Group, err, out, quiet
 from vantage.errors import ConfigError
@@ -150,8 +150,6 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
     quiet()
     from vantage import runs
     from vantage.engines.trl.launch import train as launch
-    from vantage.evaluation import Evaluation, comparison, table
-    from vantage.evaluation.comparison_table import comparison_table
 
     try:
         summary = launch(recipe, run, resume=resume, console=err)
@@ -163,11 +161,7 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
         raise
     if not run.summary.exists() or int(os.environ.get("RANK", "0")) != 0:
         return
-    moments = [moment for moment in ("before", "after") if run.evaluation(moment).exists()]
-    if moments and run.reasoners(moments[0]).exists():
-        out.print(comparison_table(*(comparison.load(run.reasoners(moment)) for moment in moments)))
-    elif moments:
-        out.print(table(*(Evaluation.load(run.evaluation(moment)) for moment in moments)))
+    moments = training.show(run)
     out.print(
         f"{summary['steps']} steps in {summary['seconds']:.0f} s, {summary['peak_memory_mb']:.0f} MiB at most.\n"
         f"Look at {run.curves} (curves), {run.rollouts} (every answer), {run.summary} "

@@ -2,6 +2,5 @@
 
 from vantage.evaluation.evaluate import evaluate, write_rows
 from vantage.evaluation.results import Evaluation, Figures, Proportion, figures
-from vantage.evaluation.table import table
 
-__all__ = ["Evaluation", "Figures", "Proportion", "evaluate", "figures", "table", "write_rows"]
+__all__ = ["Evaluation", "Figures", "Proportion", "evaluate", "figures", "write_rows"]

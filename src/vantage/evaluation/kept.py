@@ -14,19 +14,20 @@ _REASONERS = "_reasoners"
 """At the end of the name of a run's file: its answers lie beside the file without it."""
 
 
-def load(path: str | Path) -> Results:
+def load(path: str | Path, reasoner: str = "") -> Results:
     """Results of ``vantage eval``, or what a run's evaluation or one with reasoners amounts to.
 
     Args:
         path: the file; the folder of a run, whose ``after.json`` is meant; or, of a file with several reasoners,
             ``FILE#REASONER``.
+        reasoner: the same as behind ``#``.
 
     Raises:
         DataError: no such file, or it holds something else; its answers are not beside it; several reasoners, and none
             is named.
     """
-    name, reasoner = str(path), ""
-    if not Path(name).exists() and "#" in name:
+    name = str(path)
+    if not reasoner and not Path(name).exists() and "#" in name:
         name, _, reasoner = name.partition("#")
     file = Path(name)
     file = file / "after.json" if file.is_dir() else file

@@ -25,9 +25,15 @@ def outcome_table(found: Results) -> Group:
     if any(name.startswith("damaged/") for name in found.figures):
         parts.append(_robustness(found))
     parts.append(Text("\n".join(_notes(found))))
-    if answer := verdict(found):
-        parts.append(Text.assemble(("\nDoes seeing more mean knowing more? ", "bold"), answer))
+    if answer := seeing(found):
+        parts.append(answer)
     return Group(*parts)
+
+
+def seeing(found: Results) -> Text | None:
+    """The verdict behind its question, a blank line before it."""
+    answer = verdict(found)
+    return Text.assemble(("\nDoes seeing more mean knowing more? ", "bold"), answer) if answer else None
 
 
 def verdict(found: Results) -> str:
@@ -150,13 +156,17 @@ def _notes(found: Results) -> Sequence[str]:
         notes.append(f"Drawn answers: {found.k} to each question, {', '.join(way)}; the others are the likeliest ones.")
     if any(name.startswith("damaged/") for name in found.figures):
         notes.append("Made worse: right answers together in %, and below the change against the pictures as they are.")
+    return [*notes, *uncertain(found)]
+
+
+def uncertain(found: Results) -> Sequence[str]:
+    """Answers that did not come, that have no score, or that were cut, a line for each kind of which there are some."""
     told = (
         (found.unanswered, "did not come, in no figure; the same command asks again"),
         (found.unscored, "not scored, counted as wrong"),
         (found.unfinished, "cut off at the limit"),
     )
-    notes += [f"Answers {what}: {count:,}." for count, what in told if count]
-    return notes
+    return [f"Answers {what}: {count:,}." for count, what in told if count]
 
 
 def _share(one: Figure) -> str:

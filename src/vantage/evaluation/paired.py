@@ -79,6 +79,8 @@ class Comparison(Record):
     """Questions that only one of the two has; 0 unless those in common were asked for."""
     differences: dict[str, Difference]
     """By figure, in the order of ``Results.figures``."""
+    tasks: dict[str, Difference] = Field(default_factory=dict)
+    """The figure that is tested, by kind of question; empty where the data name fewer than two."""
     test: Test
     """Of the one figure that is tested."""
 
@@ -109,6 +111,7 @@ def compare(first: Sequence[Results], second: Sequence[Results], *, common: bool
     else:
         differences = {name: _of_pairs([own[name] for own in columns]) for name in shared}
         test = _test_of_pairs(tested, [own[tested] for own in columns])
+    tasks = [question.task for question in pairs[0][0]]
     return Comparison(
         first=[one.model for one in first],
         second=[one.model for one in second],
@@ -117,6 +120,7 @@ def compare(first: Sequence[Results], second: Sequence[Results], *, common: bool
         scenes=len(set(scenes)),
         left_out=len({q.id for one in (*first, *second) for q in one.questions}) - len(pairs[0][0]),
         differences=differences,
+        tasks=_by_task(tested, columns, tasks, scenes) if len(set(tasks)) > 1 else {},
         test=test,
     )
 
@@ -177,6 +181,21 @@ def _test(name: str, first: Column, second: Column, scenes: Sequence[str], found
         figure=name, name="McNemar" if apart else "sign flips of scenes", p=p, detected=p < LEVEL,
         gained=gained, lost=lost, least=least,
     )  # fmt: skip
+
+
+def _by_task(
+    name: str, columns: Sequence[Columns], tasks: Sequence[str], scenes: Sequence[str]
+) -> dict[str, Difference]:
+    """One figure over the questions of each kind that has it."""
+    found = {}
+    for task in dict.fromkeys(filter(None, tasks)):
+        where = np.array([other == task for other in tasks])
+        own = [(both[name][0][where], both[name][1][where]) for both in columns]
+        if any(np.isnan(first).all() for first, _ in own):
+            continue
+        about = [scene for scene, wanted in zip(scenes, where, strict=True) if wanted]
+        found[task] = _of_questions(name, *own[0], about) if len(own) == 1 else _of_pairs(own)
+    return found
 
 
 def _means(columns: Sequence[tuple[Column, Column]]) -> tuple[list[float], list[float]]:

@@ -25,8 +25,8 @@ from vantage.engines.trl.progress import RichProgress
 from vantage.engines.trl.settings import anchor_columns, check_guests, reconcile
 from vantage.engines.trl.trackers import attach
 from vantage.engines.trl.trainer import VantageTrainer
-from vantage.errors import ConfigError, EngineError
-from vantage.evaluation import Evaluation
+from vantage.errors import ConfigError, DataError, EngineError
+from vantage.evaluation import Evaluation, kept, paired
 from vantage.files import write_json
 from vantage.guests import Guests
 from vantage.guests.recorded import RecordedGuest
@@ -167,12 +167,15 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False, console: Console | 
     if drawn:
         passk.draw(drawn, run.passk_curves, title=run.folder.name)
 
+    compared = _compared(run, console) if main and before is not None and after is not None else None
+
     summary = {
         "name": run.folder.name,
         "method": recipe.method.model_dump(mode="json"),
         "seed": recipe.seed,
         "before": _brief(before),
         "after": _brief(after),
+        **({} if compared is None else {"change": _change(compared)}),
         **({"passk": {moment: passk.brief(run) for moment, run in drawn.items()}} if drawn else {}),
         "steps": trainer.state.global_step,
         "seconds": round(time.perf_counter() - begun, 2),
@@ -262,6 +265,28 @@ def _brief(evaluation: Evaluation | None) -> dict[str, Any] | None:
         "miou": evaluation.miou,
         "n": evaluation.n,
         "fused_interval": [evaluation.fused.low, evaluation.fused.high],
+    }
+
+
+def _compared(run: Run, console: Console) -> paired.Comparison | None:
+    """What training changed, question by question; ``None`` where answers were taken away, which is told."""
+    try:
+        found = paired.compare(*([kept.load(run.evaluation(moment))] for moment in ("before", "after")))
+    except DataError as error:
+        console.print(f"before and after are not compared: {error}", style="yellow", markup=False, soft_wrap=True)
+        return None
+    found.save(run.change)
+    return found
+
+
+def _change(found: paired.Comparison) -> dict[str, Any]:
+    """What a summary keeps of a comparison: the figure that is tested, as a difference of shares."""
+    one = found.differences[found.test.figure].difference
+    return {
+        "value": one.value,
+        "interval": [one.low, one.high],
+        "p": found.test.p,
+        "detected": found.test.detected,
     }
 
 
