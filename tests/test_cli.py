@@ -116,7 +116,10 @@ def test_a_contact_sheet_is_drawn(vantage, tmp_path):
         (("compare", "a.json", "vs", "b.json", "c.json"), "there are 1 before 'vs' and 2 after"),
         (("compare", "a.json", "a.json", "vs", "b.json", "c.json"), "a.json comes twice"),
         (("compare", "a.json", "b.json"), "a.json: cannot read results"),
-        (("eval", "tiny", "--data", "night", "--k", "2", "--reasoner", "x"), "give one of the two"),
+        (
+            ("eval", "tiny", "--data", "night", "--temperature", "0", "--reasoner", "x", "--reasoner-temperature", "1"),
+            "--temperature is of the reasoner without --k",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

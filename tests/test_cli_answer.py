@@ -196,7 +196,8 @@ def test_one_extractor_is_measured_with_several_reasoners(vantage, tmp_path):
     assert [line.split()[0] for line in result.stdout.splitlines() if "tiny-" in line] == ["tiny-one", "tiny-two"]
     found = load("r.json")
     assert [(run.reasoner, run.n) for run in found] == [("tiny-one", 6), ("tiny-two", 6)]
-    rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [line for line in lines if "id" in line]
     assert len(rows) == 2 * 6 * 3
     for run, answer in zip(found, "12", strict=True):
         own = [row for row in rows if row["reasoner"] == run.reasoner and row["origin"] == "fused"]
@@ -213,6 +214,7 @@ def test_one_extractor_is_measured_with_several_reasoners(vantage, tmp_path):
     [
         (("--parts", "both"), "--parts is about reasoners, and no --reasoner is given"),
         (("--constant-captions", "3"), "--constant-captions is about reasoners"),
+        (("--reasoner-temperature", "1"), "--reasoner-temperature is about reasoners"),
         (("--temperature", "0"), "--temperature is about reasoners or drawn answers"),
         (("--reasoner", "tiny-one", "--parts", "none"), "--parts is 'caption' or 'both'"),
         (("--reasoner", "tiny-one", "--reasoner", "tiny-one"), "names the same one twice"),
@@ -224,6 +226,30 @@ def test_a_mistake_about_reasoners_is_found_before_work(arguments, message, vant
     result = vantage(*EVAL, *arguments)
     assert message in refused(result)
     assert result.stdout == ""
+
+
+def test_drawn_captions_are_read_and_the_same_command_goes_on(vantage, tmp_path, monkeypatch):
+    ask = (*EVAL, "--reasoner", "tiny-one", "--k", "2", "--temperature", "2", "--output", "r.json")
+    first = vantage(*ask)
+    assert first.exit_code == 0, first.output
+    (found,) = load("r.json")
+    assert (found.k, found.settings["temperature"]) == (2, 2.0) and set(found.drawn) >= {"pass@1", "pass@2"}
+    assert found.drawn["pass@1"].value == found.fused.value, "who always says the same needs no caption"
+    told = " ".join(first.stdout.split())
+    assert f"tiny-one, 2 captions drawn of each question: pass@1 {100 * found.fused.value:.1f}" in told
+    before = (tmp_path / "r.jsonl").read_bytes(), (tmp_path / "r.captions.jsonl").read_bytes()
+
+    def never(*_, **__):
+        raise AssertionError("nothing is missing")
+
+    monkeypatch.setattr("vantage.pipeline.Pipeline.reason", never)
+    monkeypatch.setattr("vantage.evaluation.asking.Local.speak", never)
+    again = vantage(*ask)
+    assert again.exit_code == 0 and again.stdout == first.stdout, again.output
+    assert before == ((tmp_path / "r.jsonl").read_bytes(), (tmp_path / "r.captions.jsonl").read_bytes())
+    monkeypatch.setattr("vantage.cli.reasoning.load_pipeline", never)
+    other = refused(vantage(*ask, "--reasoner-temperature", "1"))
+    assert "r.captions.jsonl holds answers of another command" in other and "temperature: null, now 1.0" in other
 
 
 def test_the_prompt_of_the_command_line_is_what_captions_are_asked_with(vantage):

@@ -188,9 +188,9 @@ class Pipeline:
         wanted = _checked(parts)
         samples = list(samples) if not isinstance(samples, Sequence) else samples
         for sample in samples:
-            self._require_text(sample)
+            self.require_text(sample)
         total = sum(len(tuple(origins(sample))) for sample in samples)
-        views = prompts(samples, [self._style(part) for part in wanted], self.mono, origins)
+        views = prompts(samples, [self.style(part) for part in wanted], self.mono, origins)
         answers: list[Answer] = []
         while batch := list(islice(views, self.batch_size)):
             found = [Answer(id=v.sample.id, question=v.sample.question, origin=v.origin, caption="") for v in batch]
@@ -198,7 +198,7 @@ class Pipeline:
                 start = time.perf_counter()
                 said = self._generate([prompt.messages[place] for prompt in batch])
                 share = (time.perf_counter() - start) / len(batch)
-                found = [_with(answer, part, one, share) for answer, one in zip(found, said, strict=True)]
+                found = [saying(answer, part, one, share) for answer, one in zip(found, said, strict=True)]
             answers += [_by_itself(answer) for answer in found] if wanted == ALONE else found
             if progress is not None:
                 progress(len(answers), total)
@@ -245,13 +245,13 @@ class Pipeline:
         Raises (when it is read): as ``describe``.
         """
         wanted = _checked(parts)
-        self._require_text(sample)
-        (view,) = prompts([sample], [self._style(part) for part in wanted], self.mono, lambda _: [origin])
+        self.require_text(sample)
+        (view,) = prompts([sample], [self.style(part) for part in wanted], self.mono, lambda _: [origin])
         answer = Answer(id=sample.id, question=sample.question, origin=origin, caption="")
         for part, messages in zip(wanted, view.messages, strict=True):
             start = time.perf_counter()
             said = yield from self._tell(part, messages)
-            answer = _with(answer, part, said, time.perf_counter() - start)
+            answer = saying(answer, part, said, time.perf_counter() - start)
         endpoint = None if wanted == ALONE else reasoner or self.reasoner
         if wanted == ALONE:
             answer = _by_itself(answer)
@@ -272,10 +272,12 @@ class Pipeline:
             answer = _reasoned(answer, EMPTY, endpoint.name)
         yield answer
 
-    def _style(self, part: Part) -> Any:
+    def style(self, part: Part) -> Any:
+        """How a sample becomes the messages that ask for a part."""
         return self.prompts.style(part, label_sources=self.label_sources)
 
-    def _require_text(self, sample: Sample) -> None:
+    def require_text(self, sample: Sample) -> None:
+        """Refuse (``DataError``) a question that is blank, stands for a picture or steers the model."""
         if problems := question_problems(sample, self._marks):
             raise DataError(problems[0])
 
@@ -329,7 +331,8 @@ def _checked(parts: Sequence[Part]) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _with(answer: Answer, part: Part, said: Said, seconds: float) -> Answer:
+def saying(answer: Answer, part: Part, said: Said, seconds: float) -> Answer:
+    """The answer with what the extractor said as one of its parts."""
     text = said.text.strip()
     answer = replace(answer, caption=text) if part == "caption" else replace(answer, tentative=text)
     return replace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -60,16 +60,24 @@ def evaluate(
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0, help="Of the reasoner (0.6, and 0 for embedded ones), or of drawn answers (1)."),
+        typer.Option(min=0, help="Of what --k draws, 1; with --reasoner and without --k, of the reasoner."),
+    ] = None,
+    reasoner_temperature: Annotated[
+        float | None, typer.Option(min=0, help="Of the reasoner; 0.6, and 0 for embedded ones.")
     ] = None,
     reasoner_tokens: ReasonerTokens = None,
     k: Annotated[
         int | None,
-        typer.Option("--k", min=1, metavar="N", help="Also draw N answers to each question: pass@1..N, majority."),
+        typer.Option(
+            "--k",
+            min=1,
+            metavar="N",
+            help="Also draw N answers to each question: pass@1..N, majority; with --reasoner N captions, each read.",
+        ),
     ] = None,
     top_p: Annotated[float | None, typer.Option(help="Probability of the tokens that are drawn from; 1.")] = None,
     top_k: Annotated[int | None, typer.Option(min=0, help="How many tokens are drawn from; 0, all.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the drawn answers; 0.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of what is drawn; 0.")] = None,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Also make each picture worse: blank, noise, another scene's, shifted.")
     ] = False,
@@ -92,7 +100,12 @@ def evaluate(
     if recipe is not None and given:
         named = ", ".join(f"--{key.replace('_', '-')}" for key in given)
         raise ConfigError(f"--recipe brings the whole prompt, so {named} cannot be given beside it")
-    about = {"parts": parts, "constant-captions": constant_captions, "reasoner-tokens": reasoner_tokens}
+    about = {
+        "parts": parts,
+        "constant-captions": constant_captions,
+        "reasoner-tokens": reasoner_tokens,
+        "reasoner-temperature": reasoner_temperature,
+    }
     for key, value in about.items():
         if value is not None and not reasoner:
             raise ConfigError(f"--{key} is about reasoners, and no --reasoner is given")
@@ -100,7 +113,13 @@ def evaluate(
     if reasoner and (robustness or served):
         what = "a model at a server" if served else "--robustness"
         raise ConfigError(f"{what} is asked for answers, and with --reasoner captions are wanted; give one of the two")
-    drawing = _drawing(k, bool(reasoner), temperature, {"top_p": top_p, "top_k": top_k, "seed": seed})
+    if reasoner and k is None and temperature is not None:
+        if reasoner_temperature is not None:
+            raise ConfigError(
+                "--temperature is of the reasoner without --k, and --reasoner-temperature is given beside it"
+            )
+        temperature, reasoner_temperature = None, temperature
+    drawing = _drawing(k, temperature, {"top_p": top_p, "top_k": top_k, "seed": seed})
     if output is not None and answers is None:
         answers = output.with_suffix(".jsonl")
         if answers == output:
@@ -131,7 +150,8 @@ def evaluate(
     quiet()
     if reasoner:
         wanted = reasoning.wanted_parts(parts)
-        _reasoned(asked, reasoner, temperature, reasoner_tokens, wanted, constant_captions)
+        limits = {"temperature": reasoner_temperature, "tokens": reasoner_tokens}
+        _reasoned(asked, reasoner, limits, wanted, constant_captions, k or 0, drawing)
         return
     way = {"k": k or 0, "robustness": robustness}
     found, rows = _served(asked, way, drawing) if served else _here(asked, way, drawing, not no_sharing)
@@ -263,52 +283,69 @@ def _interrupted(answers: Path | None) -> Iterator[None]:
 def _reasoned(
     asked: _Asked,
     reasoner: Sequence[str],
-    temperature: float | None,
-    tokens: int | None,
+    limits: dict[str, Any],
     wanted: Any,
     constant_captions: int | None,
+    k: int,
+    drawing: dict[str, Any],
 ) -> None:
     """Let reasoners answer from the model's captions."""
-    from vantage.evaluation import write_rows
+    from vantage.evaluation.captioned import Kept
     from vantage.evaluation.comparison import CONSTANTS, compare, save
     from vantage.evaluation.comparison_table import comparison_table
     from vantage.progress import stages
 
-    with reasoning.opened(reasoner, temperature, tokens) as reasoners:
-        prompts = reasoning.prompts(asked.model, asked.parsed, asked.given)
+    prompts = reasoning.prompts(asked.model, asked.parsed, asked.given)
+    told: dict[str, Any] = {
+        "parts": wanted,
+        **reasoning.verified(asked.parsed),
+        "constants": CONSTANTS if constant_captions is None else constant_captions,
+    }
+    about = _about(asked, prompts, k, {**told, **drawing, "reasoner": [*reasoner], **limits})
+    if asked.answers is not None:
+        Kept(asked.answers, about).close()  # what cannot go on is found before anything is loaded
+    with (
+        reasoning.opened(reasoner, **limits) as reasoners,
+        _interrupted(asked.answers),
+        nullcontext() if asked.answers is None else Kept(asked.answers, about) as kept,
+    ):
         pipeline = asked.pipeline(prompts)
         samples = asked.checked(pipeline, prompts.style(label_sources=asked.prompt.label_sources))
         with stages(err) as step:
-            compared, rows = compare(
-                pipeline,
-                samples,
-                reasoners,
-                parts=wanted,
-                **reasoning.verified(asked.parsed),
-                constants=CONSTANTS if constant_captions is None else constant_captions,
-                model_name=asked.model,
-                data_name=asked.data,
-                progress=step,
-            )
+            compared, _ = compare(
+                pipeline, samples, reasoners, **told, k=k, drawing=drawing, kept=kept,
+                model_name=asked.model, data_name=asked.data, progress=step,
+            )  # fmt: skip
     if asked.output is not None:
         save(asked.output, compared)
-    if asked.answers is not None:
-        write_rows(asked.answers, rows)
     out.print(comparison_table(compared))
+    if asked.output is not None:
+        err.print(f"results: {asked.output}, every answer: {asked.answers}", soft_wrap=True)
 
 
-def _drawing(k: int | None, reasoned: bool, temperature: float | None, given: dict[str, Any]) -> dict[str, Any]:
-    """How answers are drawn, as far as the command line says it."""
+def _about(asked: _Asked, prompts: Any, k: int, more: dict[str, Any]) -> dict[str, Any]:
+    """All that decides captions and what reasoners make of them."""
+    from vantage.evaluation.measuring import Plan, planned
+    from vantage.evaluation.weights import fingerprint
+
+    named = (reasoning.model_path(asked.model), *more["reasoner"])
+    weights = {name: found for name in named if (found := fingerprint(name))}
+    style = prompts.style(label_sources=asked.prompt.label_sources)
+    settings = {"weights": weights, "max_new_tokens": asked.max_new_tokens, "prompts": prompts.model_dump(), **more}
+    plan = Plan(style, asked.prompt.mono, k)
+    return planned(asked.samples, plan, model=asked.model, data=asked.data, settings=settings)[0]
+
+
+def _drawing(k: int | None, temperature: float | None, given: dict[str, Any]) -> dict[str, Any]:
+    """How answers or captions are drawn, as far as the command line says it."""
     given = {key: value for key, value in given.items() if value is not None}
     if k is None:
-        if temperature is not None and not reasoned:
+        if temperature is not None:
             raise ConfigError("--temperature is about reasoners or drawn answers; give --reasoner or --k")
         if given:
             named = ", ".join(f"--{key.replace('_', '-')}" for key in given)
             raise ConfigError(f"{named}: this is about drawn answers, and no --k is given")
         return {}
-    if reasoned:
-        raise ConfigError("--k draws answers, and with --reasoner the model writes captions; give one of the two")
     way = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "seed": 0, **given}
     way |= {} if temperature is None else {"temperature": temperature}
     if not way["temperature"] > 0 or not 0 < way["top_p"] <= 1:

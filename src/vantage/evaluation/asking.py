@@ -200,11 +200,6 @@ def row_of(sample: Sample, origin: Origin, score: Score, said: Said) -> Row:
     }
 
 
-def rows_of(sample: Sample, origin: Origin, score: Score, said: Said) -> list[Row]:
-    """The row of an answer; that of a sample of one source counts as both views."""
-    return both_views(row_of(sample, origin, score, said), tuple(sample.sources))
-
-
 def both_views(row: Mapping[str, Any], sources: Sequence[str]) -> list[Row]:
     """A row, and of a sample of one source the same as that source alone."""
     alone = [str(Origin("mono", name)) for name in sources if len(sources) == 1]

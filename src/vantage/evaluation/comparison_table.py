@@ -102,12 +102,22 @@ def _caption(before: Sequence[ReasonerEvaluation], after: Sequence[ReasonerEvalu
             "Constant caption: that one of the model's own which, put in place of all, has most answered right."
         )
     lines += [_captions(run, moment) for run, moment in _one_each(before, after)]
+    lines += [_drawn(run) for run in (*before, *after) if run.drawn]
     for run in (*before, *after):
         if run.unscored:
             lines.append(f"{run.reasoner}: {run.unscored} questions without a reply, counted as wrong.")
         if run.reasoner_cut:
             lines.append(f"{run.reasoner}: {run.reasoner_cut} replies cut at their limit.")
     return "\n".join(lines)
+
+
+def _drawn(run: ReasonerEvaluation) -> str:
+    shares = ", ".join(
+        f"{name} {100 * one.value:.1f}"
+        + ("" if one.low is None else f" ({100 * one.low:.0f}–{100 * (one.high or 0):.0f})")
+        for name, one in run.drawn.items()
+    )
+    return f"{run.reasoner}, {run.k} captions drawn of each question: {shares}."
 
 
 def _one_each(

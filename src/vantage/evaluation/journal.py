@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +19,11 @@ _VERSION = 1
 _LONG = 60
 
 
+def answer_key(row: Row) -> Key:
+    """Of an answer: its question, view and damage, and the number of a drawn one."""
+    return row["id"], row["origin"], row["damage"], row["draw"]
+
+
 class Journal:
     """A file of JSON lines: first what is asked, then an answer a line. To be used as a context.
 
@@ -27,9 +32,10 @@ class Journal:
     Args:
         path: the file; made where it is not there.
         about: all that decides the answers, plain JSON values by name.
+        key: what no other row has; a ``KeyError`` where a row is none of these.
 
     Attributes:
-        rows: the answers that the file held, by what no other answer has.
+        rows: the answers that the file held, by ``key``.
         seconds: what making them took.
 
     Raises:
@@ -37,9 +43,10 @@ class Journal:
         DataError: it holds no answers at all, or another process writes to it.
     """
 
-    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, about: Mapping[str, Any], key: Callable[[Row], Hashable] = answer_key) -> None:
         self.path = path
-        self.rows: dict[Key, Row] = {}
+        self.rows: dict[Any, Row] = {}
+        self._key = key
         self.seconds = 0.0
         plain = json.loads(json.dumps(dict(about)))  # as it will be read
         self._file = path.open("a+b")
@@ -99,7 +106,7 @@ class Journal:
                 self.seconds += float(row["seconds"])
                 continue
             try:
-                self.rows[row["id"], row["origin"], row["damage"], row["draw"]] = row
+                self.rows[self._key(row)] = row
             except (KeyError, TypeError) as error:
                 raise DataError(f"{self.path}, line {number}: no answer of an evaluation ({error})") from None
         if torn:
