@@ -1,11 +1,13 @@
 """What trackers get: names as in metrics.jsonl, whole groups with pictures, and texts that are no markup."""
 
+import hashlib
 import importlib
 import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vantage import worlds
 from vantage.engines.trl.logs import MetricsLog
@@ -103,6 +105,8 @@ def test_trackio_has_the_figures_and_the_table(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     for name in ("trackio.utils", "trackio.sqlite_storage"):
         monkeypatch.setattr(importlib.import_module(name), "TRACKIO_DIR", tmp_path / "trackio", raising=False)
+    for name in ("trackio.utils", "trackio.media.media", "trackio.table", "trackio.run"):
+        monkeypatch.setattr(importlib.import_module(name), "MEDIA_DIR", tmp_path / "trackio" / "media")
     from trackio.sqlite_storage import SQLiteStorage
 
     rows = trained("trackio")
@@ -111,15 +115,29 @@ def test_trackio_has_the_figures_and_the_table(trained, tmp_path, monkeypatch):
     assert values == pytest.approx([row["length/mean"] for row in rows])
     (first, *_) = [log[TABLE] for log in logs if TABLE in log]
     assert first["_type"] == "trackio.table" and "mono:infrared: reward" in first["_value"][0]["answers"]
+    with Image.open(tmp_path / "trackio" / "media" / first["_value"][0]["picture"]["file_path"]) as image:
+        assert image.size == (192 + 4 + 192, 192)
 
 
 def test_wandb_has_the_figures_and_the_table(trained, tmp_path, monkeypatch):
-    pytest.importorskip("wandb", reason="wandb is not installed")
+    """Offline: the table and its pictures lie staged, as they would be sent."""
+    wandb = pytest.importorskip("wandb", reason="wandb is not installed: pip install 'vantage-rl[wandb]'")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    trained("wandb")
-    import wandb
-
-    assert wandb.run is not None
-    assert {TABLE, "train/length/mean"} <= set(wandb.run.summary.keys())
-    wandb.finish()
+    for name in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    rows = trained("wandb")
+    try:
+        assert wandb.run is not None
+        summary = dict(wandb.run.summary)
+    finally:
+        wandb.finish()
+    assert summary["train/length/mean"] == pytest.approx(rows[-1]["length/mean"])
+    staged = [path for path in (tmp_path / "artifacts" / "staging").iterdir() if path.is_file()]
+    tables = [json.loads(path.read_bytes()) for path in staged if path.read_bytes().startswith(b'{"_type": "table"')]
+    lines = [dict(zip(table["columns"], line, strict=True)) for table in tables for line in table["data"]]
+    assert {line["step"] for line in lines} == {row["step"] for row in rows}
+    pictures = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in staged}
+    for line in lines:
+        assert "mono:infrared: reward" in line["answers"] and line["picture"]["_type"] == "image-file"
+        with Image.open(pictures[line["picture"]["sha256"]]) as image:
+            assert image.size == (192 + 4 + 192, 192)

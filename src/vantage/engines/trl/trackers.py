@@ -141,5 +141,6 @@ def _to_table(backend: Any, rows: Sequence[dict[str, Any]]) -> None:
     """W&B's and Trackio's tables are made alike."""
     if backend is None:
         return
-    made = [{**each, "picture": [] if each["picture"] is None else [backend.Image(each["picture"])]} for each in rows]
+    # One picture a cell, no list of them: W&B then knows the column as one of pictures.
+    made = [{**each, "picture": None if each["picture"] is None else backend.Image(each["picture"])} for each in rows]
     backend.log({TABLE: backend.Table(dataframe=pd.DataFrame(made))})
