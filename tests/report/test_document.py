@@ -277,6 +277,24 @@ class TestGains:
         told = gains.told(self.run(tmp_path, [i % 2 == 0 for i in range(40)], [i % 2 == 1 for i in range(40)]))
         assert told["title"] == "No difference detected." and told["tone"] == "plain"
 
+    def test_a_run_that_was_cut_says_so(self, tmp_path):
+        run = self.run(tmp_path, [True] * 40, [True] * 40)
+        run.summary, run.recipe = {}, {"trainer": {"max_steps": 60}, "data": {"test": "night"}}
+        del run.evaluations["after"]
+        assert run.reached.endswith(" of 60")
+        told = gains.told(run)
+        assert told["title"] == "100.0 % right before training."
+        assert told["about"].endswith(
+            f"The run has not finished (step {run.reached}), so nothing is measured after it."
+        )
+        run.evaluations.clear()
+        assert gains.told(run)["title"] == f"Not finished: step {run.reached}."
+        assert gains.told(run)["about"] == "Nothing was measured on held-out questions."
+        run.recipe = {**run.recipe, "data": {"test": None}}
+        assert gains.told(run)["about"] == "The recipe names no held-out questions."
+        run.summary = {"steps": 60}
+        assert gains.told(run)["title"] == "Not measured on held-out questions."
+
     def test_less_is_said_to_be_less(self, tmp_path):
         told = gains.told(self.run(tmp_path, [True] * 40, [False] * 40))
         assert told["title"] == "Training cost 100.0 points." and told["tone"] == "bad"

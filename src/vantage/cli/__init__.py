@@ -158,6 +158,8 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
             runs.abandon(run)
         if isinstance(error, KeyboardInterrupt) and run.recipe.exists():
             err.print(f"interrupted; go on with: vantage train {run.recipe} --resume", soft_wrap=True)
+            if not any(run.checkpoints.glob("checkpoint-*")):
+                err.print("no checkpoint was written yet, so that it starts over", soft_wrap=True)
         raise
     if not run.summary.exists() or int(os.environ.get("RANK", "0")) != 0:
         return

@@ -131,11 +131,6 @@ def _questions(run: RunFolder, task: str) -> int:
 
 def _facts(run: RunFolder) -> list[list[str]]:
     """What was trained, on what, for how long: name and value."""
-    steps = 0 if run.metrics is None else int(run.metrics.step[-1])
-    planned = run.setting("trainer", "max_steps")
-    whole = (
-        f"{steps:,}" if run.finished or not isinstance(planned, int) or planned <= steps else f"{steps} of {planned}"
-    )
     base = run.setting("method", "base", "name")
     method = run.setting("method", "name")
     seconds = run.summary.get("seconds")
@@ -144,7 +139,7 @@ def _facts(run: RunFolder) -> list[list[str]]:
         "model": run.setting("model", "path"),
         "trained on": _data_name(run.setting("data", "train")),
         "measured on": _data_name(run.setting("data", "test")),
-        "steps": f"{whole}, {'finished' if run.finished else 'not finished'}" if steps else None,
+        "steps": f"{run.reached}, {'finished' if run.finished else 'not finished'}" if run.reached else None,
         "seed": run.setting("seed"),
         "took": _duration(seconds) if isinstance(seconds, (int, float)) else None,
     }

@@ -68,6 +68,13 @@ class RunFolder:
         """Whether the run came to its end."""
         return bool(self.summary)
 
+    @property
+    def reached(self) -> str:
+        """How far it came: ``60``, or of a run that did not come to its end ``3 of 6``; empty before its first step."""
+        steps, planned = 0 if self.metrics is None else int(self.metrics.step[-1]), self.setting("trainer", "max_steps")
+        short = not self.finished and isinstance(planned, int) and planned > steps
+        return "" if not steps else f"{steps:,} of {planned:,}" if short else f"{steps:,}"
+
     def setting(self, *keys: str) -> Any:
         """A setting of the recipe, ``None`` where it has none."""
         value: Any = self.recipe

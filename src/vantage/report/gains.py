@@ -193,8 +193,13 @@ def told(run: RunFolder) -> dict[str, str]:
 
 def _improvement(run: RunFolder) -> dict[str, str]:
     before, after = (run.evaluations.get(moment) for moment in MOMENTS)
+    cut = "" if run.finished or not run.reached else f"step {run.reached}"
     if before is None and after is None:
-        return {"title": "Not measured on held-out questions.", "about": "", "tone": "plain"}
+        none = "The recipe names no held-out questions." if run.recipe and not run.setting("data", "test") else ""
+        if cut:
+            more = none or "Nothing was measured on held-out questions."
+            return {"title": f"Not finished: {cut}.", "about": more, "tone": "plain"}
+        return {"title": "Not measured on held-out questions.", "about": none, "tone": "plain"}
     known = after or before
     assert known is not None  # noqa: S101  one of them is there
     of = f"{known.n:,} held-out questions"
@@ -202,7 +207,8 @@ def _improvement(run: RunFolder) -> dict[str, str]:
         when = "after" if after else "before"
         share = f"{points(known.fused.low, False)} to {points(known.fused.high, False)}"
         title = f"{points(known.fused.value, False)} % right {when} training."
-        return {"title": title, "about": f"95 % interval {share}, over {of}.", "tone": "plain"}
+        end = f" The run has not finished ({cut}), so nothing is measured after it." if cut and before else ""
+        return {"title": title, "about": f"95 % interval {share}, over {of}.{end}", "tone": "plain"}
     delta = change(run, lambda views: right(views, FUSED)) or Difference(after.fused.value - before.fused.value)
     shares = f"{points(before.fused.value, False)} % → {points(after.fused.value, False)} % right"
     size = points(abs(delta.value), False)

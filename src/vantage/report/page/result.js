@@ -50,7 +50,7 @@ function one(run) {
   const told = run.told;
   const text = h("div", null, h("h1", null, coloured(told.title, told.tone)), told.about && h("p", { class: "lead" }, told.about),
     told.seeing && h("div", { class: "seeing" }, h("h2", null, told.seeing), h("p", null, label(told.seen))), run.notes.map((note) => h("p", { class: "note" }, label(note))));
-  return [facts(run), h("div", { class: "hero" }, text, run.matrix.length ? bells(run) : "")];
+  return [facts(run), h("div", { class: run.matrix.length ? "hero" : "hero alone" }, text, run.matrix.length ? bells(run) : "")];
 }
 function several(place) {
   const rows = DATA.runs.map((run, i) => {
@@ -66,7 +66,7 @@ function several(place) {
     view.replaceChildren(chips(names, i, choose), ...one(DATA.runs[i]));
     showTasks(document.getElementById("tasks"), DATA.runs[i]);
   };
-  place.append(h("div", { class: "hero" }, h("h1", null, `${DATA.runs.length} runs, side by side.`)), h("div", { class: "scroll" }, h("table", { class: "runs" }, h("thead", null, h("tr", null, heads.map((name, i) => h("th", { class: i > 2 && i < 6 ? "num" : "" }, name)))), h("tbody", null, rows))), h("h2", { class: "spaced" }, "One at a time"), view);
+  place.append(h("div", { class: "hero alone" }, h("h1", null, `${DATA.runs.length} runs, side by side.`)), h("div", { class: "scroll" }, h("table", { class: "runs" }, h("thead", null, h("tr", null, heads.map((name, i) => h("th", { class: i > 2 && i < 6 ? "num" : "" }, name)))), h("tbody", null, rows))), h("h2", { class: "spaced" }, "One at a time"), view);
   choose(0);
 }
 
