@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -13,12 +13,16 @@ from transformers import LlavaProcessor
 from vantage import worlds
 from vantage.groups import FUSED, mono
 from vantage.samples import PromptStyle, Sample, view
-from vantage.tiny.vocabulary import EOS, PAD, WORDS
+from vantage.tiny.architecture import PATCHES
+from vantage.tiny.vocabulary import EOS, IMAGE, PAD, WORDS
 from vantage.worlds import World
 from vantage.worlds.canvas import CELLS
 
 STYLE = PromptStyle(label_sources=True)
 """How the shipped model expects to be asked: each source's name before its picture, then the question."""
+
+DRILL_STYLE = PromptStyle(label_sources=True, instruction="")
+"""How a drill is asked for, in a lesson alone."""
 
 CAPTION_STYLE = PromptStyle(label_sources=True, instruction="Describe.")
 """How the shipped captioner is asked for a caption; asked as ``STYLE`` does, it answers."""
@@ -28,6 +32,8 @@ KINDS = ("nothing", "person", "poster", "lamp", "bush", *_SHAPES, *(f"glass {sha
 """Kinds that every model is asked to tell apart in the cells; a world may name further ones, ``World.kinds``."""
 LEVELS = 7
 """Levels of distance, 1 to 6; 0 where an object has none."""
+MOST_SOURCES = 8
+"""Most sources of a scene that is taught."""
 IGNORED = -100
 
 
@@ -44,6 +50,9 @@ class Lesson:
         credulous: whether the completion is that of one who believes every picture; then only the fused view fits it.
         kinds, levels: what every source shows in every cell, indices into the teacher's kinds and levels; (S, 16).
         differ: whether the sources show different things, rather than the same scene each in its way.
+        sources: their names.
+        drill: token ids of the prompt that asks for a drill upon the same pictures.
+        learned: which tokens of the completion are learned; all of them unless given.
     """
 
     prompt: list[int]
@@ -55,6 +64,9 @@ class Lesson:
     levels: np.ndarray
     credulous: bool = False
     differ: bool = False
+    sources: tuple[str, ...] = ()
+    drill: list[int] = field(default_factory=list)
+    learned: tuple[bool, ...] = ()
 
 
 def kinds_of(scenes: Sequence[str]) -> tuple[str, ...]:
@@ -83,11 +95,10 @@ class Teacher:
         """Prompt ids exactly as ``apply_chat_template`` gives them; they do not depend on the pixels."""
         key = (style.instruction, sample.question, *sample.sources)
         if key not in self._prompts:
-            messages = style.messages(sample)
-            encoded = self._processor.apply_chat_template(
-                [messages], tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
-            )
-            self._prompts[key] = encoded["input_ids"][0].tolist()
+            text = self._processor.apply_chat_template(style.messages(sample), add_generation_prompt=True)
+            # What the processor does to a text once it has read the pictures, without reading them.
+            text = text.replace(IMAGE, " ".join([IMAGE] * PATCHES))
+            self._prompts[key] = self._processor.tokenizer(text).input_ids
         return self._prompts[key]
 
     def completion(self, text: str) -> list[int]:
@@ -123,6 +134,8 @@ class Teacher:
             levels=levels,
             credulous=fooled is not None,
             differ=any("source" in thing for thing in things),
+            sources=tuple(order),
+            drill=self.prompt(replace(sample, question="Describe"), DRILL_STYLE),
         )
 
 
@@ -137,6 +150,7 @@ class Batch:
         kinds, levels: what each picture shows in each cell; (all pictures of the batch, 16).
         asked: which pictures the second stage asks about: the last of each lesson, or all where they differ; bool (all
             pictures of the batch,).
+        slots: which of its lesson's slots each picture stands in; (all pictures of the batch,).
     """
 
     ids: torch.Tensor
@@ -145,6 +159,7 @@ class Batch:
     kinds: torch.Tensor
     levels: torch.Tensor
     asked: torch.Tensor
+    slots: torch.Tensor
 
 
 def normalise(pixels: np.ndarray) -> torch.Tensor:
@@ -160,7 +175,8 @@ def collate(lessons: Sequence[Lesson], views: Sequence[int]) -> Batch:
     for row, lesson in enumerate(lessons):
         start, whole = len(lesson.prompt), torch.tensor(lesson.prompt + lesson.completion)
         ids[row, : len(whole)] = whole
-        targets[row, start - 1 : len(whole) - 1] = whole[start:]
+        learned = torch.tensor(lesson.learned or [True] * (len(whole) - start))
+        targets[row, start - 1 : len(whole) - 1] = whole[start:].where(learned, IGNORED)
     shown = [(lesson, list(lesson.views[view])) for lesson, view in zip(lessons, views, strict=True)]
     # Of one scene seen by several sources, all of it is known once the last picture has been read.
     asked = [lesson.differ or place + 1 == len(slots) for lesson, slots in shown for place in range(len(slots))]
@@ -171,6 +187,7 @@ def collate(lessons: Sequence[Lesson], views: Sequence[int]) -> Batch:
         kinds=torch.from_numpy(np.concatenate([lesson.kinds[slots] for lesson, slots in shown])),
         levels=torch.from_numpy(np.concatenate([lesson.levels[slots] for lesson, slots in shown])),
         asked=torch.tensor(asked),
+        slots=torch.tensor([place for _, slots in shown for place in range(len(slots))]),
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import torch
@@ -201,10 +200,10 @@ def train_reasoner(
     dice = Dice(f"tiny-reasoner/{which}/{seed}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model, step = build_reasoner(size).train(), count()
+        model = build_reasoner(size).train()
 
-        def loss() -> torch.Tensor:
-            ways = FIRST if next(step) < size.steps // 2 else THEN
+        def loss(step: int) -> torch.Tensor:
+            ways = FIRST if step < size.steps // 2 else THEN
             ids, targets = collate(words, lessons(size.batch, ways, dice, size.careful))
             states = model.model(input_ids=ids).last_hidden_state
             asked = targets != IGNORED

@@ -6,24 +6,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vantage.errors import ConfigError
+from vantage.tiny.drills import Stage
 from vantage.tiny.training import Curriculum, Progress, make, shipped
+
+_LOOK = (Stage(120, 1.0, alone=1.0, find=0.0), Stage(350, 1.0, alone=0.5, find=0.75), Stage(500, 0.6, 0.2, 0.75))
+"""First what a cell holds, then where a thing is, then more and more answers."""
 
 CURRICULA = {
     # Easy scenes of the twin teach its words and looks, as a model from the hub knows them; nothing else of it is seen.
     "tiny-counting": Curriculum(
-        steps=1_000, sight_steps=200, fresh=24, scenes=(*["counting/balanced"] * 3, "counting-ood/easy"), credulous=0.4
+        steps=1_000, sight_steps=200, fresh=24, scenes=(*["counting/balanced"] * 3, "counting-ood/easy"), credulous=0.4,
+        places=0.5, drills=_LOOK, muon=0.01,
     ),
     "tiny-transform": Curriculum(
-        steps=1_100, sight_steps=150, fresh=24, scenes=("transform/easy", "transform/balanced"), credulous=0.0,
-        single=0.1, blind=0.02,
+        steps=1_000, sight_steps=150, fresh=24, scenes=("transform/easy", "transform/balanced"), credulous=0.0,
+        single=0.1, blind=0.02, places=0.5, drills=_LOOK, muon=0.01,
     ),
     "tiny-cameras": Curriculum(
-        steps=1_000, sight_steps=40, batch=48, fresh=16, pool=5_000, scenes=("cameras/easy", "cameras/balanced"),
-        credulous=0.5, single=0.15,
+        steps=1_000, sight_steps=100, batch=32, fresh=12, pool=5_000, scenes=("cameras/easy", "cameras/balanced"),
+        credulous=0.5, single=0.15, places=0.5, drills=_LOOK, muon=0.01,
     ),
     "tiny-pages": Curriculum(
-        steps=500, sight_steps=250, fresh=16, pool=4_000, scenes=("pages/balanced",), credulous=0.5, single=0.15,
-        learning_rate=1.5e-3,
+        steps=1_000, sight_steps=150, fresh=16, pool=4_000, scenes=("pages/balanced",), credulous=0.4, single=0.1,
+        places=0.5, drills=_LOOK, muon=0.01,
     ),
 }  # fmt: skip
 """What each of the shipped ones is taught, after all that the tiny model was."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 from vantage import worlds
 from vantage.errors import ConfigError
 from vantage.tiny.architecture import PATCHES, build_model, build_processor
-from vantage.tiny.lessons import IGNORED, LEVELS, Batch, Lesson, Teacher, collate, endless
+from vantage.tiny.drills import Drills, Stage
+from vantage.tiny.heads import CellHeads
+from vantage.tiny.lessons import IGNORED, Batch, Lesson, Teacher, collate, endless
 from vantage.tiny.vocabulary import IMAGE, WORDS
 
 CELL_LAYER = 2
@@ -59,6 +61,11 @@ class Curriculum:
         credulous: share of the scenes with a deception whose answer is that of one who believes every picture. The
             model so learns to see better than it answers: what it must still learn is which source to trust.
         cells: weight of the cell question beside the answer.
+        places: weight, beside the cell question, of which cell a vector is of and, once a picture has been read, of
+            which picture: what must be known before anything can be looked up.
+        drills: stages of the second stage in which a share of the lessons are drills.
+        muon: learning rate of Muon (Jordan et al., 2024), which then moves the matrices of the second stage; AdamW
+            moves them where it is 0, and all else. Muon learns to look things up in a third of the steps.
     """
 
     steps: int = 900
@@ -72,6 +79,9 @@ class Curriculum:
     credulous: float = 0.6
     cells: float = 0.3
     learning_rate: float = 2e-3
+    places: float = 0.0
+    drills: tuple[Stage, ...] = ()
+    muon: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.sight_steps < 0 or not 1 <= self.fresh <= self.pool:
@@ -79,23 +89,6 @@ class Curriculum:
                 "steps must be at least 1, sight_steps at least 0 and fresh between 1 and pool; "
                 f"got steps={self.steps}, sight_steps={self.sight_steps}, fresh={self.fresh}, pool={self.pool}"
             )
-
-
-class CellHeads(nn.Module):
-    """Asks, from a vector for each cell, what stands there and how far away."""
-
-    def __init__(self, width: int, kinds: int) -> None:
-        super().__init__()
-        self.kind, self.level = nn.Linear(width, kinds), nn.Linear(width, LEVELS)
-
-    def forward(self, cells: torch.Tensor, kinds: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
-        """Mean loss over cells; ``cells`` is (pictures, 16, width), what they hold (pictures, 16)."""
-        kinds, levels = kinds.flatten(), levels.flatten()
-        # Most cells are empty and easy; objects weigh more so that they are learned first.
-        weight = torch.where(kinds > 0, 1.0, 0.2)
-        kind = F.cross_entropy(self.kind(cells).flatten(0, 1), kinds, reduction="none")
-        level = F.cross_entropy(self.level(cells).flatten(0, 1), levels, reduction="none")
-        return ((kind + level) * weight).sum() / weight.sum()
 
 
 class Lessons:
@@ -106,11 +99,12 @@ class Lessons:
         named = {scene: scene.partition("/") for scene in curriculum.scenes}
         self._streams = {scene: endless(worlds.get(world), mix, seed) for scene, (world, _, mix) in named.items()}
         self._chance = torch.Generator().manual_seed(seed)
+        self._drills = Drills(curriculum.drills, teacher.kinds, seed)
         self._pool: list[Lesson] = []
         self._drawn = 0
 
-    def batch(self) -> Batch:
-        """The next batch: draw a few fresh scenes, then choose from the pool."""
+    def batch(self, step: int | None = None) -> Batch:
+        """The next batch: draw a few fresh scenes, then choose from the pool; at a step, with that step's drills."""
         settings = self._curriculum
         for _ in range(settings.fresh if self._pool else max(settings.fresh, settings.batch)):
             sample = next(self._streams[settings.scenes[self._drawn % len(settings.scenes)]])
@@ -121,7 +115,12 @@ class Lessons:
         places = torch.randint(len(self._pool), (settings.batch,), generator=self._chance).tolist()
         dice = torch.rand(settings.batch, 2, generator=self._chance).tolist()
         lessons = [self._pool[place] for place in places]
-        return collate(lessons, [self._view(lesson, *throw) for lesson, throw in zip(lessons, dice, strict=True)])
+        views = [self._view(lesson, *throw) for lesson, throw in zip(lessons, dice, strict=True)]
+        if step is not None:
+            drills = [self._drills.drilled(lesson, step) for lesson in lessons]
+            lessons = [drill or lesson for drill, lesson in zip(drills, lessons, strict=True)]
+            views = [0 if drill else view for drill, view in zip(drills, views, strict=True)]
+        return collate(lessons, views)
 
     def _view(self, lesson: Lesson, kind: float, which: float) -> int:
         """The view of a lesson that two throws in [0, 1) choose."""
@@ -146,20 +145,30 @@ def learn(
     steps: int,
     rate: float,
     parameters: list[nn.Parameter],
-    loss_of: Callable[[], torch.Tensor],
+    loss_of: Callable[[int], torch.Tensor],
     report: Callable[[Progress], None] | None,
+    matrices: Sequence[nn.Parameter] = (),
+    muon: float = 0.0,
 ) -> None:
-    """AdamW on ``loss_of`` for that many steps."""
-    optimiser = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.95), weight_decay=0.01)
+    """AdamW on ``loss_of``, which is given the step, for that many steps; Muon moves the ``matrices`` if there are."""
+    chosen = {id(matrix) for matrix in matrices}
+    rest = [parameter for parameter in parameters if id(parameter) not in chosen]
+    optimisers: list[tuple[torch.optim.Optimizer, float]] = [
+        (torch.optim.AdamW(rest, rate, betas=(0.9, 0.95), weight_decay=0.01), rate)
+    ]
+    if matrices:
+        optimisers.append((torch.optim.Muon(matrices, muon, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"), muon))
     started, since, total = time.monotonic(), 0, 0.0
     for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = rate * warm_cosine(step, steps)
-        loss = loss_of()
+        for optimiser, highest in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = highest * warm_cosine(step, steps)
+        loss = loss_of(step)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
+        for optimiser, _ in optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
         since, total = since + 1, total + loss.item()
         if report and (since == 50 or step + 1 == steps):
             report(Progress(stage, step + 1, steps, total / since, time.monotonic() - started))
@@ -177,17 +186,17 @@ def teach(
     """Train a model in place; the teacher is one who wants answers unless given."""
     teacher = teacher or Teacher(processor, curriculum.scenes)
     tower, lessons = model.model.vision_tower, Lessons(teacher, curriculum, seed)
-    sight = CellHeads(model.config.vision_config.hidden_size, len(teacher.kinds))
-    fused = CellHeads(model.config.text_config.hidden_size, len(teacher.kinds))
+    sight = CellHeads(model.config.vision_config.hidden_size, len(teacher.kinds), curriculum.places)
+    fused = CellHeads(model.config.text_config.hidden_size, len(teacher.kinds), curriculum.places)
     model.train()
 
-    def see() -> torch.Tensor:
+    def see(step: int) -> torch.Tensor:
         batch = lessons.batch()
         cells = tower(batch.pixels, output_hidden_states=True).hidden_states[-1][:, 1:]
         return sight(cells, batch.kinds, batch.levels)
 
-    def answer() -> torch.Tensor:
-        batch = lessons.batch()
+    def answer(step: int) -> torch.Tensor:
+        batch = lessons.batch(step)
         read = model.model(input_ids=batch.ids, pixel_values=batch.pixels, output_hidden_states=True)
         states, midway = read.last_hidden_state, read.hidden_states[CELL_LAYER]
         asked = batch.targets != IGNORED
@@ -196,13 +205,17 @@ def teach(
             # Slots of all pictures, in the order of the pictures.
             rows, places = (batch.ids == WORDS.index(IMAGE)).nonzero().reshape(-1, PATCHES, 2)[batch.asked].unbind(-1)
             loss = loss + curriculum.cells * fused(
-                midway[rows, places], batch.kinds[batch.asked], batch.levels[batch.asked]
+                midway[rows, places], batch.kinds[batch.asked], batch.levels[batch.asked], batch.slots[batch.asked]
             )
         return loss
 
     rate = curriculum.learning_rate
     learn("sight", curriculum.sight_steps, rate, [*tower.parameters(), *sight.parameters()], see, report)
-    learn("words", curriculum.steps, rate, [*model.parameters(), *fused.parameters()], answer, report)
+    matrices = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
+    learn(
+        "words", curriculum.steps, rate, [*model.parameters(), *fused.parameters()], answer, report,
+        matrices if curriculum.muon else (), curriculum.muon,
+    )  # fmt: skip
     model.eval()
 
 

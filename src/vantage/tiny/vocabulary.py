@@ -49,6 +49,8 @@ What does do cost on page_1 page_2 less both pages sell tea pie egg fig bun cod 
 """Words of two pages that are read side by side."""
 ONE_CHANGE = "change was"
 """Words of a question about one change."""
+DRILLS = "head struck screen ghost diamond ring bar heart"
+"""Words for what stands in a cell that no question uses."""
 
 WORDS = (
     *SPECIAL,
@@ -64,6 +66,7 @@ WORDS = (
     *VIEWS.split(),
     *PAGES.split(),
     *ONE_CHANGE.split(),
+    *DRILLS.split(),
 )
 
 VOCABULARY_SIZE = 256

@@ -32,6 +32,12 @@ MOST = 4
 """The largest count."""
 MOST_SEEN = 9
 """Things that an answer which believes every picture may name."""
+CASTS = {
+    "back_left": (1.0, 0.65, 0.65), "left": (1.0, 1.0, 0.6), "front_left": (0.65, 1.0, 0.65),
+    "front_right": (0.6, 1.0, 1.0), "right": (0.65, 0.65, 1.0), "back_right": (1.0, 0.6, 1.0),
+}  # fmt: skip
+"""What each camera keeps of the ground's red, green and blue: no two see colours alike, so any part of a picture tells
+whose it is."""
 STEP = GRID - 1
 """Columns from one camera's first to its neighbour's first."""
 
@@ -191,8 +197,8 @@ class Cameras(World):
         ground = np.array([dice.uniform(45, 75) for _ in range(3)], np.float32)
         shade = np.linspace(1.15, 0.85, SIDE, dtype=np.float32)
         pictures = []
-        for _ in rig.names:
-            exposed = ground * np.float32(dice.uniform(0.85, 1.15))
+        for name in rig.names:
+            exposed = ground * np.array(CASTS[name], np.float32) * np.float32(dice.uniform(0.85, 1.15))
             pictures.append(np.broadcast_to(shade[:, None, None] * exposed, (SIDE, SIDE, 3)).copy())
         for thing in things:
             parts, (dx, dy) = _parts(dice, thing.kind), (dice.between(-2, 2), dice.between(-1, 1))

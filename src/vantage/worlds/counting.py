@@ -28,11 +28,11 @@ from vantage.worlds.canvas import CELL, CELLS, SIDE
 from vantage.worlds.dice import Dice
 
 CAMERAS = ("left", "right")
-MOST = 9
+MOST = 5
 """The largest answer."""
 LEAST_ADDED, MOST_ADDED = 2, 4
 MOST_TAKEN = 3
-MOST_THINGS = 12
+MOST_THINGS = 8
 SCREEN, GHOST = "screen", "ghost"
 RADII = (5.5, 6.0, 6.5)
 

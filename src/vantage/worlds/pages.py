@@ -30,6 +30,8 @@ LINES = 3
 HIGHEST = 9
 APART = 3
 """Prices that are compared differ by this much at most, so that one of them alone says little."""
+PAPERS = {"page_1": (240.0, 240.0, 240.0), "page_2": (240.0, 230.0, 180.0)}
+"""White and yellow, more or less: any part of a page tells which of the two it is of."""
 RED = (225.0, 30.0, 35.0)
 
 
@@ -100,7 +102,7 @@ class Pages(World):
         return Scene(
             question=str(asked),
             pictures={
-                page: self._paint(dice, things, page == faded) for page, things in zip(PAGES, pages, strict=True)
+                page: self._paint(dice, page, things, page == faded) for page, things in zip(PAGES, pages, strict=True)
             },
             truth=truth,
             reward="answer",
@@ -175,9 +177,9 @@ class Pages(World):
         return things
 
     @staticmethod
-    def _paint(dice: Dice, things: Sequence[Mapping[str, Any]], faded: bool) -> np.ndarray:
+    def _paint(dice: Dice, page: str, things: Sequence[Mapping[str, Any]], faded: bool) -> np.ndarray:
         """One page, dark on light."""
-        paper = np.array([dice.uniform(225, 250) for _ in range(3)], np.float32)
+        paper = np.array([dice.uniform(tint - 10, tint + 10) for tint in PAPERS[page]], np.float32)
         ink = paper - 65 if faded else np.array([dice.uniform(20, 60) for _ in range(3)], np.float32)
         band = [dice.uniform(50, 130) for _ in range(3)]
         picture = np.broadcast_to(paper, (SIDE, SIDE, 3)).copy()
