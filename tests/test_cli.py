@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 from endpoints.server import Server
 from vantage import cli, datasets, tiny
 from vantage.methods import METHODS
+from vantage.rewards import registry
 
-COMMANDS = [(), ("train",), ("quickstart",), ("eval",), ("compare",), ("answer",), ("methods",), ("data",),
-            ("data", "show"), ("data", "list"), ("data", "check"), ("data", "convert"), ("score",),
+COMMANDS = [(), ("train",), ("quickstart",), ("eval",), ("compare",), ("answer",), ("methods",), ("rewards",),
+            ("data",), ("data", "show"), ("data", "list"), ("data", "check"), ("data", "convert"), ("score",),
             ("tiny",), ("tiny", "train")]  # fmt: skip
 
 shipped = pytest.mark.skipif(not (tiny.path() / "config.json").is_file(), reason="the tiny model is not made yet")
@@ -48,6 +49,24 @@ def test_every_command_explains_itself_within_80_columns(command, vantage):
     assert "Usage:" in result.stdout
     assert max(len(line) for line in result.stdout.splitlines()) <= 80
     assert "``" not in result.stdout
+
+
+def test_rewards_are_listed_with_their_ranges(vantage, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from vantage import rewards\n\n\n@rewards.register\nclass Own(rewards.Reward):\n"
+        '    """Gives [bold]nothing[/bold]."""\n\n    name = "own-of-this-test"\n    low, high = -1.0, 2.5\n\n'
+        "    def score(self, completion, sample):\n        return rewards.Score(0.0)\n"
+    )
+    result = vantage("rewards", "--plugin", str(tmp_path / "own.py"))
+    try:
+        assert result.exit_code == 0, result.output
+        lines = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line.strip()}
+        assert set(registry.names()) <= set(lines)
+        assert lines["mars-vqa"][:3] == ["0", "to", "1.5"]
+        assert lines["own-of-this-test"] == ["-1", "to", "2.5", "Gives", "[bold]nothing[/bold]."]
+        assert max(map(len, result.stdout.splitlines())) <= 80
+    finally:
+        registry._loaded.pop("own-of-this-test", None)
 
 
 def test_methods_lists_every_setting(vantage):

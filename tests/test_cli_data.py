@@ -95,6 +95,19 @@ def test_prompts_are_measured_by_the_models_own_processor(rows):
     assert "--model measures" in told.stderr
 
 
+def test_what_the_method_of_a_recipe_needs_is_checked_row_by_row(rows):
+    both = {"rgb": "a.png", "depth": "a.png"}
+    spec = rows({"sources": both}, {}, {"sources": both}, {})
+    done = run("check", spec, "--recipe", "tiny/mars")
+    assert done.exit_code == 1 and "4, 2 of them bad" in done.stdout
+    told = [line for line in done.stdout.splitlines() if line.startswith("rows.jsonl:")]
+    assert [line.partition(": ")[0] for line in told] == ["rows.jsonl:2", "rows.jsonl:4"]
+    assert all("mars compares fused answers with single-source ones" in line for line in told)
+    assert run("check", spec, "--recipe", "tiny/grpo").exit_code == 0
+    measured = run("check", spec, "--recipe", "tiny/mars", "--model", "tiny")
+    assert measured.exit_code == 1 and "4, 2 of them bad" in measured.stdout and "2 measured" in measured.stdout
+
+
 def test_a_resized_frame_is_measured_too(rows):
     boxes = {"truth": [[1, 2, 30, 40]], "reward": "mars-grounding", "metadata": {"frame": "resized"}}
     told = run("check", rows(boxes))

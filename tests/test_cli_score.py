@@ -81,6 +81,16 @@ def test_a_file_that_already_has_the_columns_is_scored_beside_them(vantage, tmp_
     assert (row["reward"], row["vqa_reward"]) == (1, 1.5)
 
 
+def test_an_output_that_exists_is_replaced_only_where_it_is_said(vantage, tmp_path):
+    (tmp_path / "out.jsonl").write_text("mine")
+    result = vantage("--reward", "answer", *IN_OUT)
+    assert result.exit_code == 1 and "out.jsonl: exists already" in " ".join(result.stderr.split())
+    assert (tmp_path / "out.jsonl").read_text() == "mine"
+    assert vantage("--reward", "answer", *IN_OUT, "--overwrite").exit_code == 0
+    assert rewards_in(tmp_path / "out.jsonl")
+    assert vantage("--reward", "answer", "--input", "in.jsonl", "--output", "/dev/null").exit_code == 0
+
+
 def test_it_stands_in_a_pipe(vantage):
     result = CliRunner().invoke(
         cli.app, ["score", "--reward", "answer", "--input", "-", "--output", "-"], input=json.dumps(GOOD) + "\n"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from vantage.cli import answer, compare, data, evaluate, guests, report, score, training
 from vantage.cli import app as page
-from vantage.cli.common import Group, err, out, quiet
+from vantage.cli.common import Group, Plugins, err, out, quiet
 from vantage.errors import ConfigError
+from vantage.printing import printable
 
 app = typer.Typer(
     cls=Group,
@@ -114,6 +119,25 @@ def methods() -> None:
         out.print(grid)
 
 
+@app.command()
+def rewards(plugin: Plugins = None) -> None:
+    """List the rewards, their ranges and what they look at; a weighted sum of them is a reward, too."""
+    from vantage import plugins
+    from vantage import rewards as registry
+
+    plugins.load(plugin or ())
+    grid = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    grid.add_column("reward", overflow="fold")
+    grid.add_column("range", no_wrap=True)
+    grid.add_column("gives")
+    for name in registry.names():
+        reward = registry.get(name)
+        about = (inspect.getdoc(reward) or "").partition("\n\n")[0].replace("``", "").replace("\n", " ")
+        grid.add_row(Text(printable(name)), f"{reward.low:g} to {reward.high:g}", Text(printable(about)))
+    out.print(grid)
+    out.print("A line such as 'mars-vqa + 0.5*count' is a reward, too, wherever a name is asked for.")
+
+
 @tiny_app.command("train")
 def tiny_train(
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
@@ -174,4 +198,9 @@ def _run(recipe: Any, run: Any, resume: bool) -> None:
     if recipe.reasoner is not None:
         # A model that writes captions says nothing of use without its prompt, and the prompt is the recipe's.
         asked = f"--model {run.model} --recipe {run.recipe}"
-        out.print(f"Ask it: vantage answer {asked} --image NAME=PATH --question ...", soft_wrap=True)
+        data = recipe.data.test or recipe.data.train
+        out.print(
+            f"Ask it: vantage answer {asked} --image NAME=PATH --question ...\n"
+            f"Measure it with any reasoner: vantage eval {run.folder} --data {shlex.quote(str(data))} --reasoner ...",
+            soft_wrap=True,
+        )

@@ -78,7 +78,9 @@ def check(
     window: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Context window; the model's own by default.")
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="Take the prompt from this recipe.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Also check what this recipe's method needs; its prompt is measured.")
+    ] = None,
     plugin: Plugins = None,
     decode: Annotated[
         bool, typer.Option("--decode/--headers", help="Decode every picture, or read headers only.")
@@ -94,22 +96,30 @@ def check(
 
     plugins.load(plugin or ())
 
-    if model is None and (window is not None or recipe is not None or max_new_tokens):
-        raise ConfigError("--window, --recipe and --max-new-tokens are about prompts, which --model measures")
+    if model is None and (window is not None or max_new_tokens):
+        raise ConfigError("--window and --max-new-tokens are about prompts, which --model measures")
     rows = datasets.read(data)
     asked: dict[str, Any] = {}
+    taken = None
+    if recipe is not None:
+        quiet()
+        from vantage import recipes
+        from vantage.engines.trl.settings import anchor_columns
+
+        taken = recipes.load(recipe)
+        plugins.load(taken.plugins)
+        method = taken.method
+        asked["require"] = lambda sample: anchor_columns(method, [sample])
     if model is not None:
         quiet()
-        from vantage import recipes, tiny
+        from vantage import tiny
         from vantage.models import context_window, load_config, load_processor, measure_resized
 
         path = str(tiny.path(model)) if model in tiny.MODELS else model
         processor = load_processor(path, trust_remote_code=trust_remote_code)
-        taken = recipes.load(recipe) if recipe is not None else None
-        plugins.load(taken.plugins if taken is not None else ())
         prompt = taken.prompt if taken is not None else None
         config = load_config(path, trust_remote_code=trust_remote_code)
-        asked = {
+        asked |= {
             "processor": processor,
             "change": lambda sample: measure_resized(sample, processor),
             "window": context_window(config) if window is None else window,

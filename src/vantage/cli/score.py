@@ -28,6 +28,7 @@ def score(
     reward: Annotated[str | None, typer.Option(help="Name of the reward; the rows name their own without it.")] = None,
     prefix: Annotated[str, typer.Option(help="Put this before the names of the new columns.")] = "",
     plugin: Plugins = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output where there is one.")] = False,
 ) -> None:
     """Score a file of completions, line by line, with the reward of training."""
     from vantage import plugins, rewards
@@ -40,6 +41,8 @@ def score(
     if reward is not None:
         rewards.get(reward)
     _apart(source, output)
+    if output.is_file() and not overwrite:  # a device or a pipe is written to
+        raise ConfigError(f"--output {output}: exists already; choose another file, or replace it with --overwrite")
     tally, start = Tally(), time.perf_counter()
     name = "<stdin>" if source == _PIPE else str(source)
     with _opened(source) as file, progress(err, "score (bytes)") as report:

@@ -138,6 +138,7 @@ def survey(
     mono: MonoView | None = None,
     decode: bool = False,
     change: Callable[[Sample], Sample] | None = None,
+    require: Callable[[Sample], object] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Survey:
     """Check that every row can be asked and scored; nothing is repaired, skipped or shortened.
@@ -160,6 +161,7 @@ def survey(
         decode: decode the pictures of every row, not of the first alone, which finds those cut short or of a mode whose
             meaning is unknown; slow.
         change: made of every row before it is checked, such as ``vantage.models.measure_resized``.
+        require: called with every row that can be read; an error of Vantage that it raises is one more problem.
         progress: called after each row with how many are done, and of how many.
 
     Raises:
@@ -189,6 +191,7 @@ def survey(
             survey.rewards[row.reward] += 1
             found += question_problems(row, told)
             found += _row_problems(row, sources, rewards, decode or survey.rows == 0)
+            found += _required(row, require)
             if row.id in seen:
                 first = f", at {seen[row.id]}" if seen[row.id] else ""
                 found.append(f"row {row.id!r}: another row has the same id{first}")
@@ -222,6 +225,16 @@ def marks_of(processor: Any) -> dict[str, str]:
         for key in ("image_token", "video_token"):
             found[getattr(owner, key, None)] = "would count as one picture more"
     return {token: what for token, what in sorted(found.items(), key=str) if isinstance(token, str) and token}
+
+
+def _required(row: Sample, require: Callable[[Sample], object] | None) -> list[str]:
+    if require is None:
+        return []
+    try:
+        require(row)
+    except VantageError as error:
+        return [str(error)]
+    return []
 
 
 def question_problems(sample: Sample, told: Mapping[str, str] | None) -> list[str]:
