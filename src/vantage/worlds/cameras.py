@@ -194,7 +194,7 @@ class Cameras(World):
     @staticmethod
     def _paint(dice: Dice, rig: Rig, things: Sequence[Thing]) -> dict[str, np.ndarray]:
         """A picture for each camera; one thing wears the same colours in all of them."""
-        ground = np.array([dice.uniform(45, 75) for _ in range(3)], np.float32)
+        ground = np.float32(dice.uniform(60, 75)) + np.array([dice.uniform(-4, 4) for _ in range(3)], np.float32)
         shade = np.linspace(1.15, 0.85, SIDE, dtype=np.float32)
         pictures = []
         for name in rig.names:
