@@ -25,6 +25,13 @@ KNOWN: dict[str, dict[str, Any]] = {
         "worlds": ("night-captions",),
         "about": "Taught on drawn scenes, and to leave things out: `vantage train tiny/racro` is what mends that.",
     },
+    **{
+        f"tiny-{world}": {
+            "worlds": (world,),
+            "about": f"Half taught, on drawn scenes of the world {world} only: `vantage train tiny/{world}` goes on.",
+        }
+        for world in ("cameras", "pages", "counting", "transform")
+    },
 }
 """What is known of embedded models, as settings of a way."""
 
