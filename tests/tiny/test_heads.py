@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from vantage import worlds
 from vantage.errors import ConfigError
 from vantage.tiny.architecture import build_model, build_processor
 from vantage.tiny.heads import CellHeads
-from vantage.tiny.lessons import LEVELS, MOST_SOURCES
+from vantage.tiny.lessons import IGNORED, LEVELS, MOST_SOURCES, Teacher, collate
 from vantage.tiny.training import Curriculum, teach
 
 WIDTH, KINDS = 8, 5
@@ -56,3 +57,29 @@ def test_a_pytorch_without_muon_is_told_so(monkeypatch):
     monkeypatch.delattr(torch.optim, "Muon")
     with pytest.raises(ConfigError, match=r"since 2\.9"):
         teach(build_model(), build_processor(), Curriculum(steps=1, muon=0.01))
+
+
+def test_what_the_picture_before_shows_is_asked_of_later_ones():
+    torch.manual_seed(1)
+    dice = np.random.default_rng(1)
+    heads = CellHeads(WIDTH, KINDS, recall=2.0)
+    cells = dice.normal(size=(2, 16, WIDTH)).astype(np.float32)
+    kinds, levels = dice.integers(0, 2, (2, 16)), np.zeros((2, 16), np.int64)
+    earlier = np.stack([np.full(16, IGNORED), kinds[0]])
+    given = torch.from_numpy(cells), torch.from_numpy(kinds), torch.from_numpy(levels)
+    weight = np.where((kinds[0] > 0) | (kinds[1] > 0), 1.0, 0.2)
+    asked = entropy(heads.earlier, cells[1], kinds[0])
+    asked = asked + entropy(heads.differs, cells[1], (kinds[0] != kinds[1]).astype(int))
+    found = heads(*given, earlier=torch.from_numpy(earlier)).item() - heads(*given).item()
+    np.testing.assert_allclose(found, 2.0 * (asked * weight).sum() / weight.sum(), rtol=1e-5)
+    alone = torch.full((2, 16), IGNORED)
+    assert heads(*given, earlier=alone).item() == heads(*given).item(), "first pictures have none before"
+
+
+def test_a_batch_knows_what_the_picture_before_showed():
+    teacher = Teacher(build_processor(), ("transform",))
+    lessons = [teacher.lesson(sample) for sample in worlds.get("transform").dataset(n=2)]
+    batch = collate(lessons, [0, 2])  # both pictures, then the picture after in both slots
+    assert (batch.earlier[[0, 2]] == IGNORED).all()
+    assert torch.equal(batch.earlier[1], torch.from_numpy(lessons[0].kinds[0]))
+    assert torch.equal(batch.earlier[3], torch.from_numpy(lessons[1].kinds[1]))

@@ -151,6 +151,8 @@ class Batch:
         asked: which pictures the second stage asks about: the last of each lesson, or all where they differ; bool (all
             pictures of the batch,).
         slots: which of its lesson's slots each picture stands in; (all pictures of the batch,).
+        earlier: what the picture before shows in each cell, ``IGNORED`` of a first one; (all pictures of the batch,
+            16).
     """
 
     ids: torch.Tensor
@@ -160,6 +162,7 @@ class Batch:
     levels: torch.Tensor
     asked: torch.Tensor
     slots: torch.Tensor
+    earlier: torch.Tensor
 
 
 def normalise(pixels: np.ndarray) -> torch.Tensor:
@@ -180,6 +183,7 @@ def collate(lessons: Sequence[Lesson], views: Sequence[int]) -> Batch:
     shown = [(lesson, list(lesson.views[view])) for lesson, view in zip(lessons, views, strict=True)]
     # Of one scene seen by several sources, all of it is known once the last picture has been read.
     asked = [lesson.differ or place + 1 == len(slots) for lesson, slots in shown for place in range(len(slots))]
+    first = np.full((1, len(CELLS)), IGNORED)
     return Batch(
         ids=ids,
         targets=targets,
@@ -188,6 +192,9 @@ def collate(lessons: Sequence[Lesson], views: Sequence[int]) -> Batch:
         levels=torch.from_numpy(np.concatenate([lesson.levels[slots] for lesson, slots in shown])),
         asked=torch.tensor(asked),
         slots=torch.tensor([place for _, slots in shown for place in range(len(slots))]),
+        earlier=torch.from_numpy(
+            np.concatenate([part for lesson, slots in shown for part in (first, lesson.kinds[slots[:-1]])])
+        ),
     )
 
 

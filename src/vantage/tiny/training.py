@@ -63,6 +63,8 @@ class Curriculum:
         cells: weight of the cell question beside the answer.
         places: weight, beside the cell question, of which cell a vector is of and, once a picture has been read, of
             which picture: what must be known before anything can be looked up.
+        recall: weight, beside the cell question, of what the picture before shows in the same cell, and whether that
+            differs; of use where all pictures show the same cells.
         drills: stages of the second stage in which a share of the lessons are drills.
         muon: learning rate of Muon (Jordan et al., 2024), which then moves the matrices of the second stage; AdamW
             moves them where it is 0, and all else. With Muon, looking things up is learned in fewer steps.
@@ -80,6 +82,7 @@ class Curriculum:
     cells: float = 0.3
     learning_rate: float = 2e-3
     places: float = 0.0
+    recall: float = 0.0
     drills: tuple[Stage, ...] = ()
     muon: float = 0.0
 
@@ -195,7 +198,7 @@ def teach(
     teacher = teacher or Teacher(processor, curriculum.scenes)
     tower, lessons = model.model.vision_tower, Lessons(teacher, curriculum, seed)
     sight = CellHeads(model.config.vision_config.hidden_size, len(teacher.kinds), curriculum.places)
-    fused = CellHeads(model.config.text_config.hidden_size, len(teacher.kinds), curriculum.places)
+    fused = CellHeads(model.config.text_config.hidden_size, len(teacher.kinds), curriculum.places, curriculum.recall)
     model.train()
 
     def see(step: int) -> torch.Tensor:
@@ -213,7 +216,8 @@ def teach(
             # Slots of all pictures, in the order of the pictures.
             rows, places = (batch.ids == WORDS.index(IMAGE)).nonzero().reshape(-1, PATCHES, 2)[batch.asked].unbind(-1)
             loss = loss + curriculum.cells * fused(
-                midway[rows, places], batch.kinds[batch.asked], batch.levels[batch.asked], batch.slots[batch.asked]
+                midway[rows, places],
+                *(part[batch.asked] for part in (batch.kinds, batch.levels, batch.slots, batch.earlier)),
             )
         return loss
 

@@ -101,7 +101,7 @@ class Transform(World):
             truth=[f"{name}({number}, {value})" for number, name, value in steps],
             reward="reason-rft-transformation",
             condition=condition,
-            reasoning=" ".join(f"{before[number].cell} {value}" for number, _, value in steps),
+            reasoning=" ".join(f"{before[number].cell} {number} {value}" for number, _, value in steps),
             enough=("after",) if _told_by_places(before, after, len(steps)) else (),
             objects=tuple(
                 thing.entry(number, source)
