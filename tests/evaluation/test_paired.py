@@ -93,6 +93,18 @@ def test_several_seeds_are_paired():
     assert (found.test.gained, found.test.lost, found.test.detected) == (4, 0, bool(t.pvalue < 0.05))
 
 
+@pytest.mark.parametrize("gain", [10, 0])
+def test_pairs_that_differ_alike_are_no_proof(gain):
+    """0.6 - 0.5, 0.7 - 0.6, 0.8 - 0.7 are equal but for rounding: a t test would be as sure as can be."""
+    starts = (50, 60, 70)
+    sides = [[made(np.arange(100) < start + more) for start in starts] for more in (0, gain)]
+    found = compare(*sides)
+    assert found.test.p == found.test.sign_flip == (0.25 if gain else 1.0) and not found.test.detected
+    one = found.differences["fused"].difference
+    assert (one.low, one.high, found.test.least) == (None, None, None)
+    assert "all differ alike" in " ".join(shown(found).split()) and verdict(found).startswith("No difference detected")
+
+
 def test_no_difference_is_called_so_with_what_could_have_been_seen():
     found = compare([made(FIRST)], [made(FIRST)])
     assert found.test.p == 1.0 and not found.test.detected

@@ -45,7 +45,8 @@ class Test(Record):
     figure: str
     """Which figure."""
     name: str
-    """``McNemar``, ``sign flips of scenes``, or ``t``, beside which ``sign_flip`` stands."""
+    """``McNemar``, ``sign flips of scenes``, ``t``, beside which ``sign_flip`` stands, or, of pairs that differ alike and
+    so tell a t test no spread, ``sign flips``."""
     p: float = Field(ge=0, le=1)
     """Two-sided p-value."""
     detected: bool
@@ -205,7 +206,8 @@ def _means(columns: Sequence[tuple[Column, Column]]) -> tuple[list[float], list[
 def _of_pairs(columns: Sequence[tuple[Column, Column]]) -> Difference:
     first, second = _means(columns)
     found = mean([b - a for a, b in zip(first, second, strict=True)])
-    figure = Figure(n=found.n, value=found.value, low=found.value - found.half, high=found.value + found.half)
+    ends = (None, None) if math.isnan(found.half) else (found.value - found.half, found.value + found.half)
+    figure = Figure(n=found.n, value=found.value, low=ends[0], high=ends[1])
     return Difference(first=float(np.mean(first)), second=float(np.mean(second)), difference=figure)
 
 
@@ -214,8 +216,9 @@ def _test_of_pairs(name: str, columns: Sequence[tuple[Column, Column]]) -> Test:
     changes = [b - a for a, b in zip(first, second, strict=True)]
     found, freedom = mean(changes), len(changes) - 1
     t, power = stats.t.ppf((1 + CONFIDENCE) / 2, freedom), stats.t.ppf(POWER, freedom)
+    alike = math.isnan(found.half)
     return Test(
-        figure=name, name="t", p=found.p, detected=found.p < LEVEL, sign_flip=sign_flip(changes),
+        figure=name, name="sign flips" if alike else "t", p=found.p, detected=found.p < LEVEL, sign_flip=sign_flip(changes),
         gained=sum(change > 0 for change in changes), lost=sum(change < 0 for change in changes),
-        least=float(found.half * (t + power) / t),
+        least=None if alike else float(found.half * (t + power) / t),
     )  # fmt: skip

@@ -152,8 +152,9 @@ def _notes(found: Comparison, sides: Sides) -> list[str]:
         pairs = len(found.first)
         notes = [f"{minus}, pair by pair; t intervals over {pairs} pairs."]
         least = f"{2.0 ** (1 - pairs):.3f}"
+        t = f"t, {_p(test.p)}" if test.name == "t" else "all differ alike"
         notes.append(
-            f"Tested: {what}. Better in {test.gained} of {pairs} pairs, worse in {test.lost}; t, {_p(test.p)}; "
+            f"Tested: {what}. Better in {test.gained} of {pairs} pairs, worse in {test.lost}; {t}; "
             f"sign flips, {_p(test.sign_flip or 0)} (of {pairs} pairs never below {least})."
         )
     notes.append("The other figures are not tested: of many, some would differ by chance.")

@@ -99,7 +99,7 @@ def mcnemar(gained: int, lost: int) -> float:
     return float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
-def sign_flip(differences: Sequence[float]) -> float:
+def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
     """Two-sided p-value that each difference might as well have the other sign.
 
     Every choice of signs is tried where at most ``EXACT`` differences are not zero; else ``FLIPS`` random ones, the
@@ -130,7 +130,7 @@ def detectable(low: float, high: float) -> float:
 
 
 class Mean(NamedTuple):
-    """A mean, half the width of its interval (NaN of fewer than two values), the p-value of 0, and how many values."""
+    """A mean, half the width of its interval (NaN without spread), the p-value of 0, and how many values there are."""
 
     value: float
     half: float
@@ -139,15 +139,19 @@ class Mean(NamedTuple):
 
 
 def mean(values: Sequence[float]) -> Mean:
-    """With the t interval over independent values, such as those of seeds."""
+    """With the t interval over independent values, such as those of seeds.
+
+    Values that are equal but for rounding, as counts of few questions may be, tell a t test no spread: p is then that of
+    ``sign_flip``.
+    """
     x = np.asarray(values, dtype=float)
     if x.size < 2:
         return Mean(float(x.mean()) if x.size else math.nan, math.nan, math.nan, x.size)
+    if np.ptp(x) <= 1e-12:
+        return Mean(float(x.mean()), math.nan, sign_flip(x), x.size)
     error = float(x.std(ddof=1)) / math.sqrt(x.size)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, x.size - 1)) * error
-    # Equal values have no spread: they differ from 0 for sure or not at all.
-    p = float(2 * stats.t.sf(abs(x.mean()) / error, x.size - 1)) if error else float(x.mean() == 0)
-    return Mean(float(x.mean()), half, p, x.size)
+    return Mean(float(x.mean()), half, float(2 * stats.t.sf(abs(x.mean()) / error, x.size - 1)), x.size)
 
 
 def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Mean:
