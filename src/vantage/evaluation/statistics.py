@@ -120,6 +120,20 @@ def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
     return beyond / (FLIPS + 1)
 
 
+def paired_test(changes: Sequence[float] | np.ndarray, scenes: Sequence[str]) -> tuple[str, float]:
+    """Which test of changes question by question there is, and its two-sided p-value.
+
+    The exact McNemar test where each question is a scene of its own that turned or did not; else scenes' signs flip.
+    """
+    by_scene: dict[str, float] = {}
+    for scene, value in zip(scenes, changes, strict=True):
+        by_scene[scene] = by_scene.get(scene, 0.0) + float(value)
+    if len(by_scene) == len(changes) and set(by_scene.values()) <= {-1.0, 0.0, 1.0}:
+        turned = list(by_scene.values())
+        return "McNemar", mcnemar(turned.count(1.0), turned.count(-1.0))
+    return "sign flips of scenes", sign_flip(list(by_scene.values()))
+
+
 def detectable(low: float, high: float) -> float:
     """The smallest difference that would be seen with 80 % probability, of an interval as wide as this one.
 
@@ -141,8 +155,8 @@ class Mean(NamedTuple):
 def mean(values: Sequence[float]) -> Mean:
     """With the t interval over independent values, such as those of seeds.
 
-    Values that are equal but for rounding, as counts of few questions may be, tell a t test no spread: p is then that of
-    ``sign_flip``.
+    Values that are equal but for rounding, as counts of few questions may be, tell a t test no spread: p is then that
+    of ``sign_flip``.
     """
     x = np.asarray(values, dtype=float)
     if x.size < 2:
