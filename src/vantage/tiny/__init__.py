@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vantage.tiny.specialists import train_specialist
     from vantage.tiny.training import Curriculum, Progress, train
 
-MODELS = ("tiny", "tiny-captioner", "tiny-guest", "tiny-pages", "tiny-counting")
+MODELS = ("tiny", "tiny-captioner", "tiny-guest", "tiny-cameras", "tiny-pages", "tiny-counting")
 """Vision-language models that ship with Vantage."""
 REASONERS = ("tiny-reasoner-weak", "tiny-reasoner-strong", "tiny-reader")
 """Readers of captions that ship with Vantage: two text models, and the exact reader, which is a function."""
