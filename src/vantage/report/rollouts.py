@@ -18,6 +18,8 @@ LONGEST = 20_000
 MOST_MEMBERS, MOST_PICTURES, MOST_PARTS = 512, 32, 48
 """Of one group, of which more are counted and not shown."""
 _ASKED_AT_ONCE = 256
+_TOO_LARGE = 8
+"""Groups without room one after the other, after which no further one is tried."""
 
 
 @dataclass(slots=True)
@@ -34,8 +36,14 @@ class Table:
         if key not in self._places:
             self._places[key] = len(self.values)
             self.values.append(value)
-            self.size += len(key) + 1
+            self.size += on_page(value)
         return self._places[key]
+
+    def cut(self, length: int, size: int) -> None:
+        """Let go of all but the first values, which take that size."""
+        del self.values[length:]
+        self._places = {key: place for key, place in self._places.items() if place < length}
+        self.size = size
 
 
 @dataclass(slots=True)
@@ -63,14 +71,22 @@ class Rollouts:
         """Bytes that they take."""
         return self._spent + self.texts.size + self.terms.size
 
-    def add(self, index: int, line: Line, record: Mapping[str, Any]) -> None:
-        """Add a group."""
-        before = len(self.pictures.thumbnails)
+    def add(self, index: int, line: Line, record: Mapping[str, Any], room: int) -> bool:
+        """Add a group; ``False`` where all would then take more than that room, and nothing is added."""
+        pictures, tables, spent = self.pictures, (self.texts, self.terms), self._spent
+        before = len(pictures.thumbnails), *((len(table.values), table.size) for table in tables)
         group = self._group(index, line, record)
-        self._spent += len(json.dumps(group)) + 1
-        self._spent += sum(len(each.uri) + len(each.missing) + 40 for each in self.pictures.thumbnails[before:])
+        new = pictures.thumbnails[before[0] :]
+        self._spent += on_page(group) + sum(on_page([each.uri, 99999, 99999, each.missing]) for each in new)
+        if self.size > room:
+            pictures.cut(before[0])
+            for table, (length, size) in zip(tables, before[1:], strict=True):
+                table.cut(length, size)
+            self._spent = spent
+            return False
         self.groups.append(group)
         self.shown[index] = self.shown.get(index, 0) + 1
+        return True
 
     def _group(self, index: int, line: Line, record: Mapping[str, Any]) -> dict[str, Any]:
         row, refs = str(record.get("id", "")), _mapping(record.get("pictures"))
@@ -141,7 +157,7 @@ class Rollouts:
 
 
 def gather(runs: Sequence[RunFolder], room: int, progress: Callable[[int, int], None] = lambda *_: None) -> Rollouts:
-    """Take groups, spread evenly over the steps of every run, until there is no room.
+    """Take groups, spread evenly over the steps of every run, until there is no room; one that is too large stays out.
 
     Args:
         runs: what was read.
@@ -151,6 +167,7 @@ def gather(runs: Sequence[RunFolder], room: int, progress: Callable[[int, int], 
     data = {index: _data(run) for index, run in enumerate(runs)}
     found = Rollouts(Pictures(data))
     queue = _spread([run.lines for run in runs])
+    missed = 0
     for start in range(0, len(queue), _ASKED_AT_ONCE):
         batch = queue[start : start + _ASKED_AT_ONCE]
         records = {}
@@ -171,11 +188,17 @@ def gather(runs: Sequence[RunFolder], room: int, progress: Callable[[int, int], 
             if record is None:
                 found.unreadable[index] = found.unreadable.get(index, 0) + 1
                 continue
-            if found.size > room:
+            missed = 0 if found.add(index, line, record, room) else missed + 1
+            if missed == _TOO_LARGE:
                 return found
-            found.add(index, line, record)
             progress(done, len(queue))
     return found
+
+
+def on_page(value: Any) -> int:
+    """Bytes that a page spends on a value: what could be markup, as the brackets of ``<think>``, takes six each."""
+    text = json.dumps(value, separators=(",", ":"))
+    return len(text) + 1 + 5 * sum(map(text.count, "<>&"))
 
 
 def _data(run: RunFolder) -> Sequence[object]:

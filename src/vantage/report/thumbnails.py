@@ -97,6 +97,11 @@ class Pictures:
             self.thumbnails.append(self._make(run, row, source, ref))
         return self._made[key]
 
+    def cut(self, length: int) -> None:
+        """Let go of all but the first pictures."""
+        del self.thumbnails[length:]
+        self._made = {key: place for key, place in self._made.items() if place < length}
+
     def _make(self, run: int, row: str, source: str, ref: str) -> Thumbnail:
         try:
             sample = _scene(ref.partition("#")[0]) if ref.startswith("world:") else self._samples[run, row]
