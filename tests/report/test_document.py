@@ -73,6 +73,15 @@ def test_a_file_stays_within_its_limit_and_says_what_is_left_out(tmp_path):
     assert len(set(steps)) == len(steps)  # one of each step before a second one
 
 
+def test_one_answer_full_of_brackets_breaks_no_limit_and_takes_no_others_room(tmp_path):
+    loud = group(1, 1, [member("fused", f"{i}" + "<" * 19_000, 1.0) for i in range(16)])  # six bytes each on the page
+    quiet = [group(step, step, [member("fused", f"{step}" + "<think>" * 500, 1.0)]) for step in range(2, 60)]
+    told, data = report(tmp_path, run_folder(tmp_path / "run", [loud, *quiet], steps=60), limit=1_000_000)
+    assert told["bytes"] <= 1_000_000
+    assert 1 not in {each["s"] for each in data["groups"]} and told["groups"] > 20
+    assert not any("<<" in text for text in data["texts"]), "what is left out leaves nothing behind"
+
+
 def test_a_limit_that_no_page_keeps_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="a megabyte at least, not 999,999"):
         write([run_folder(tmp_path / "run")], tmp_path / "r.html", limit=999_999)
@@ -276,6 +285,15 @@ class TestGains:
     def test_no_difference_is_said_to_be_none(self, tmp_path):
         told = gains.told(self.run(tmp_path, [i % 2 == 0 for i in range(40)], [i % 2 == 1 for i in range(40)]))
         assert told["title"] == "No difference detected." and told["tone"] == "plain"
+
+    def test_the_headline_is_that_of_the_test_and_not_of_the_interval(self, tmp_path):
+        run = self.run(tmp_path, [i >= 5 for i in range(40)], [True] * 40)
+        assert gains.matrix(run)[0]["change"][1] > 0
+        told = gains.told(run)
+        assert (
+            told["title"] == "No difference detected."
+        )  # five turned right, none wrong: p = 2 / 2**5, as compare says
+        assert told["about"].endswith(", p = 0.062.")
 
     def test_a_run_that_was_cut_says_so(self, tmp_path):
         run = self.run(tmp_path, [True] * 40, [True] * 40)

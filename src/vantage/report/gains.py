@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from vantage.evaluation import Figures, Proportion
+from vantage.evaluation.paired import LEVEL
 from vantage.evaluation.results import scene_in
-from vantage.evaluation.statistics import bootstrap
+from vantage.evaluation.statistics import bootstrap, paired_test
 from vantage.report.folder import MOMENTS, Answers, RunFolder
 
 FUSED = "fused"
@@ -24,11 +25,13 @@ class Difference:
     Attributes:
         value: the mean.
         low, high: the ends; ``None`` where single answers are missing, or one scene tells no spread.
+        p: of the test that ``vantage compare`` makes; ``None`` where none was asked for.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
+    p: float | None = None
 
     @property
     def paired(self) -> bool:
@@ -47,11 +50,12 @@ class Difference:
         return [self.value, self.low, self.high]
 
 
-def difference(pairs: Iterable[tuple[bool | None, bool | None, str]]) -> Difference | None:
+def difference(pairs: Iterable[tuple[bool | None, bool | None, str]], tested: bool = False) -> Difference | None:
     """How much more often the second is right than the first, over the same questions.
 
     Args:
         pairs: of each question both answers, ``None`` for one that is not there, and its scene.
+        tested: also test whether there is a difference.
 
     Returns:
         ``None`` of no pair.
@@ -63,22 +67,25 @@ def difference(pairs: Iterable[tuple[bool | None, bool | None, str]]) -> Differe
     ]
     if not both:
         return None
-    values = np.array([[step] for step, _ in both])
-    low, high = bootstrap(values, [scene for _, scene in both], shares=False, changes=True)
-    known = bool(np.isfinite([low[0], high[0]]).all())
-    return Difference(float(values.mean()), *((float(low[0]), float(high[0])) if known else ()))
+    values, scenes = np.array([step for step, _ in both]), [scene for _, scene in both]
+    low, high = bootstrap(values[:, None], scenes, shares=False, changes=True)
+    ends = (float(low[0]), float(high[0])) if np.isfinite([low[0], high[0]]).all() else (None, None)
+    return Difference(float(values.mean()), *ends, p=paired_test(values, scenes)[1] if tested else None)
 
 
-def change(run: RunFolder, of: Callable[[Views], bool | None], task: str | None = None) -> Difference | None:
+def change(
+    run: RunFolder, of: Callable[[Views], bool | None], task: str | None = None, tested: bool = False
+) -> Difference | None:
     """How much more often something holds after training than before, question by question."""
     if any(moment not in run.answers for moment in MOMENTS):
         return None
     before, after = (run.answers[moment] for moment in MOMENTS)
     return difference(
-        (of(before[name]), of(views), scene(views))
-        for name, views in after.items()
-        if name in before and _has(views, task)
-    )
+        ((of(before[name]), of(views), scene(views))
+         for name, views in after.items()
+         if name in before and _has(views, task)),
+        tested,
+    )  # fmt: skip
 
 
 def fusion(answers: Answers, source: str) -> Difference | None:
@@ -209,7 +216,9 @@ def _improvement(run: RunFolder) -> dict[str, str]:
         title = f"{points(known.fused.value, False)} % right {when} training."
         end = f" The run has not finished ({cut}), so nothing is measured after it." if cut and before else ""
         return {"title": title, "about": f"95 % interval {share}, over {of}.{end}", "tone": "plain"}
-    delta = change(run, lambda views: right(views, FUSED)) or Difference(after.fused.value - before.fused.value)
+    delta = change(run, lambda views: right(views, FUSED), tested=True) or Difference(
+        after.fused.value - before.fused.value
+    )
     shares = f"{points(before.fused.value, False)} % → {points(after.fused.value, False)} % right"
     size = points(abs(delta.value), False)
     if not delta.paired:
@@ -218,10 +227,12 @@ def _improvement(run: RunFolder) -> dict[str, str]:
             "about": f"{shares}, over {of}; without single answers, this difference has no interval.",
             "tone": "plain",
         }
-    about = f"{shares} over the same {of}; 95 % interval of the change {_ends(delta)}."
-    if delta.sign == 0:
+    assert delta.p is not None  # noqa: S101  it was asked for
+    known_p = f"p = {delta.p:.3f}" if delta.p >= 0.001 else "p below 0.001"
+    about = f"{shares} over the same {of}; 95 % interval of the change {_ends(delta)}, {known_p}."
+    if delta.p >= LEVEL:
         return {"title": "No difference detected.", "about": f"{points(delta.value)} points: {about}", "tone": "plain"}
-    verb, tone = ("added", "good") if delta.sign > 0 else ("cost", "bad")
+    verb, tone = ("added", "good") if delta.value > 0 else ("cost", "bad")
     return {"title": f"Training {verb} {size} points.", "about": about, "tone": tone}
 
 
