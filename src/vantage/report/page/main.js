@@ -17,5 +17,5 @@ document.getElementById("legend").append(...DATA.runs.map((run, i) => h("span", 
 showResult(document.getElementById("result"));
 showCurves(document.getElementById("curves"));
 showBrowser(document.getElementById("rollouts"));
-document.getElementById("footer").append(`Made ${DATA.made} by vantage report from ${many(DATA.runs.length, "run folder")}. This file is complete: it asks the network for nothing. Intervals are 95 % bootstrap intervals over questions for changes, Wilson’s for shares.`);
+document.getElementById("footer").append(`Made ${DATA.made} by vantage report from ${many(DATA.runs.length, "run folder")}. This file is complete: it asks the network for nothing. Intervals are 95 % intervals from drawing scenes with all their questions (bootstrap).`);
 document.documentElement.dataset.ready = "yes";
