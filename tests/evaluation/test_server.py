@@ -85,7 +85,8 @@ def test_what_fails_is_told_and_never_wrong(tmp_path):
         assert again.unanswered == 0 and len(server.requests) == asked + 1
 
 
-def test_a_server_that_is_gone_ends_it_and_what_came_stays(tmp_path):
+@pytest.mark.parametrize("batch", [10, 80])  # of 80, the first 20 come in the very batch in which the server goes
+def test_a_server_that_is_gone_ends_it_and_what_came_stays(tmp_path, batch):
     pictures = [Image.new("RGB", (8, 8), (i, 0, 0)) for i in range(90)]
     many = [Sample(f"q{i}", "What?", {"page": each}, "yes", "answer") for i, each in enumerate(pictures)]
 
@@ -94,7 +95,7 @@ def test_a_server_that_is_gone_ends_it_and_what_came_stays(tmp_path):
 
     told = pytest.raises(EndpointError, match=r"32 questions one after the other.*down")
     with Model(down) as server, at(server) as speaker, told:
-        measure(speaker, many, Plan(STYLE), batch_size=10, keep=tmp_path / "a.jsonl")
+        measure(speaker, many, Plan(STYLE), batch_size=batch, keep=tmp_path / "a.jsonl")
     kept = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert sum("id" in line for line in kept) == 20
 

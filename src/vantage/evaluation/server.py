@@ -13,7 +13,7 @@ from vantage.generation import Messages, Said
 from vantage.samples import MonoView, PromptStyle
 
 PATIENCE = 32
-"""Failures one after the other, with no answer between them, after which asking ends."""
+"""Failures one after the other, with no answer between them, after which no further batch is asked."""
 
 
 class Server:
@@ -56,6 +56,7 @@ class Server:
         self._greedy = open_endpoint({**plain, "temperature": 0.0, "top_p": 1.0})
         self._drawn = open_endpoint({**plain, **drawn})
         self._failed = 0
+        self._gone: EndpointError | None = None
         self._here = ExitStack()
 
     def __enter__(self) -> Self:
@@ -78,8 +79,11 @@ class Server:
         """See ``Speaker.speak``.
 
         Raises:
-            EndpointError: many questions one after the other failed; the first failure.
+            EndpointError: many questions one after the other failed. Where a batch also brought answers, they are
+                handed over first, so that nothing is lost, and the next call raises.
         """
+        if self._gone is not None:
+            raise self._gone
         found: list[Said | Exception] = [EndpointError("not asked")] * len(batch)
         for endpoint, sampled in ((self._greedy, False), (self._drawn, True)):
             places = [place for place, wanted in enumerate(batch) if (wanted.draw is not None) == sampled]
@@ -92,7 +96,9 @@ class Server:
         for one in found:
             self._failed = 0 if isinstance(one, Said) else self._failed + 1
             if self._failed >= PATIENCE:
-                raise EndpointError(f"{PATIENCE} questions one after the other failed; the last: {one}")
+                self._gone = EndpointError(f"{PATIENCE} questions one after the other failed; the last: {one}")
+        if self._gone is not None and not any(isinstance(one, Said) for one in found):
+            raise self._gone
         return found
 
     def _messages(self, wanted: Wanted) -> Messages:
