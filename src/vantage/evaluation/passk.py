@@ -251,10 +251,10 @@ def interval(
 
     Args:
         values: questions x figures.
-        of_change: the figures are differences; where no question changed, the interval has no width.
+        of_change: the figures are differences; where no question changed, Wilson's interval of none stands in.
         scenes: of each question; each is its own without.
     """
-    low, high = bootstrap(values, scenes, shares=not of_change)
+    low, high = bootstrap(values, scenes, shares=not of_change, changes=of_change)
     unknown = np.isnan(low)  # a single scene
     low[unknown], high[unknown] = (-1.0 if of_change else 0.0), 1.0
     return low, high
