@@ -11,7 +11,7 @@ from vantage.errors import DataError
 from vantage.evaluation.outcome import Results, results
 
 _REASONERS = "_reasoners"
-"""At the end of the name of a run's file: its answers lie beside the file without it."""
+"""At the end of the name of a run's file: its answers lie beside the file without it, unless it has its own."""
 
 
 def load(path: str | Path, reasoner: str = "") -> Results:
@@ -55,7 +55,8 @@ def _chosen(file: Path, every: list[dict[str, Any]], reasoner: str) -> dict[str,
 
 
 def _counted(file: Path, about: Mapping[str, Any]) -> Results:
-    beside = file.with_name(f"{file.stem.removesuffix(_REASONERS)}.jsonl")
+    beside = file.with_suffix(".jsonl")
+    beside = beside if beside.exists() else file.with_name(f"{file.stem.removesuffix(_REASONERS)}.jsonl")
     try:
         rows = [json.loads(line) for line in beside.read_text(encoding="utf-8").split("\n") if line]
         # Of a run with reasoners, the evaluation is that of the first, with which it trained.
