@@ -158,12 +158,32 @@ def test_kinds_of_question_stand_apart():
 
 def test_other_questions_are_refused_with_how_many_are_in_common():
     some = made(SECOND[:150])
-    with pytest.raises(DataError, match=r"200 questions of d, m 150 of d, and 150 are the same; --common"):
+    with pytest.raises(
+        DataError, match=r"200 questions of d, m answered 150 questions of d, and 150 are the same; --common"
+    ):
         compare([made(FIRST)], [some])
     found = compare([made(FIRST)], [some], common=True)
     assert (found.n, found.left_out) == (150, 50)
     assert found.differences["fused"].first == FIRST[:150].mean()
     assert "50 questions that not all of them answered" in shown(found)
+
+
+def test_all_pairs_are_of_the_same_questions_in_whatever_order():
+    def task(place):
+        return "count" if place < 80 else "find"
+
+    def turned(right):  # the same in another order
+        rows = [row(place, one, task=task(place)) for place, one in enumerate(right)]
+        return results(rows[::-1], model="m", data="d")
+
+    sides = [[made(right, task=task), turned(right[:150])] for right in (FIRST, SECOND)]
+    with pytest.raises(DataError, match="and 150 are the same in all 4 files; --common"):
+        compare(*sides)
+    found = compare(*sides, common=True)
+    assert (found.n, found.left_out) == (150, 50)
+    assert found.differences["fused"].first == FIRST[:150].mean()
+    assert found.tasks["count"].first == pytest.approx(FIRST[:80].mean())
+    assert found.tasks["find"].second == pytest.approx(SECOND[80:150].mean())
 
 
 def test_the_same_id_with_another_truth_is_another_question():
@@ -252,6 +272,10 @@ def test_evaluations_with_reasoners_are_named(tmp_path):
     assert load(tmp_path / "before.json").figures == one.figures, "a run's own is that of the reasoner of training"
     (tmp_path / "before_reasoners.json").write_text((tmp_path / "r.json").read_text())
     assert load(f"{tmp_path}/before_reasoners.json#two").figures == two.figures
+    write_rows(tmp_path / "before_reasoners.jsonl", rows[:200])
+    assert load(f"{tmp_path}/before_reasoners.json#one").figures == one.figures, "answers of its own come first"
+    with pytest.raises(DataError, match="no answers"):
+        load(f"{tmp_path}/before_reasoners.json#two")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "nonsense", '{"model": "m"}', json.dumps({"a": [1] * 999})])

@@ -20,7 +20,7 @@ from scipy import stats
 from vantage.errors import DataError
 from vantage.evaluation.outcome import Answered, Figure, Results, best_of, columns_of, kind_of
 from vantage.evaluation.results import Record
-from vantage.evaluation.statistics import CONFIDENCE, POWER, bootstrap, detectable, mcnemar, mean, sign_flip
+from vantage.evaluation.statistics import CONFIDENCE, POWER, bootstrap, detectable, mean, paired_test, sign_flip
 
 TESTED = ("fused", "pass@1")
 """The figure that is tested: the first of these that both files have."""
@@ -45,8 +45,8 @@ class Test(Record):
     figure: str
     """Which figure."""
     name: str
-    """``McNemar``, ``sign flips of scenes``, ``t``, beside which ``sign_flip`` stands, or, of pairs that differ alike and
-    so tell a t test no spread, ``sign flips``."""
+    """``McNemar``, ``sign flips of scenes``, ``t``, beside which ``sign_flip`` stands, or ``sign flips``, of pairs that
+    differ alike and so tell a t test no spread."""
     p: float = Field(ge=0, le=1)
     """Two-sided p-value."""
     detected: bool
@@ -73,11 +73,11 @@ class Comparison(Record):
     data: list[str]
     """How the data are called."""
     n: int = Field(ge=1)
-    """Questions in common, of each pair."""
+    """Questions in common to all."""
     scenes: int = Field(ge=1)
     """Scenes that they are about."""
     left_out: int = 0
-    """Questions that only one of the two has; 0 unless those in common were asked for."""
+    """Questions that not all of them have; 0 unless those in common were asked for."""
     differences: dict[str, Difference]
     """By figure, in the order of ``Results.figures``."""
     tasks: dict[str, Difference] = Field(default_factory=dict)
@@ -92,14 +92,14 @@ def compare(first: Sequence[Results], second: Sequence[Results], *, common: bool
     Args:
         first: results of the first models; of one model, or of several seeds.
         second: as many of the second models, in the same order.
-        common: go on where the questions differ, with those in common.
+        common: go on where the questions differ, with those that all files have in common.
 
     Raises:
         DataError: other questions, or none in common; numbers that do not pair; no figure that can be tested.
     """
     if not first or len(first) != len(second):
         raise DataError(f"models are compared in pairs, and there are {len(first)} and {len(second)}")
-    pairs = [_paired(a, b, common) for a, b in zip(first, second, strict=True)]
+    pairs = _paired(first, second, common)
     columns = [_columns(*pair, min(a.k, b.k)) for pair, a, b in zip(pairs, first, second, strict=True)]
     shared = [name for name in columns[0] if all(name in own for own in columns)]
     tested = next((name for name in TESTED if name in shared), None)
@@ -130,18 +130,24 @@ Column = np.ndarray
 Columns = dict[str, tuple[Column, Column]]
 
 
-def _paired(first: Results, second: Results, common: bool) -> tuple[list[Answered], list[Answered]]:
-    """The questions that both answered, in the order of the first."""
-    theirs = {(question.id, question.asked): question for question in second.questions}
-    both = [(own, theirs[own.id, own.asked]) for own in first.questions if (own.id, own.asked) in theirs]
-    alike = len(both) == first.n == second.n
+def _paired(
+    first: Sequence[Results], second: Sequence[Results], common: bool
+) -> list[tuple[list[Answered], list[Answered]]]:
+    """The questions that all answered, of each pair, in the order of the very first."""
+    files = [*first, *second]
+    keyed = [{(question.id, question.asked): question for question in one.questions} for one in files]
+    both = [key for key in keyed[0] if all(key in other for other in keyed)]
+    alike = all(one.n == len(both) for one in files)
     if not both or (not alike and not common):
         go_on = "" if not both else "; --common compares those"
-        raise DataError(
-            f"{first.model} answered {first.n:,} questions of {first.data or 'some data'}, {second.model} "
-            f"{second.n:,} of {second.data or 'some data'}, and {len(both):,} are the same{go_on}"
-        )
-    return [own for own, _ in both], [other for _, other in both]
+        least = min(range(1, len(files)), key=lambda place: len(keyed[0].keys() & keyed[place].keys()))
+        told = [
+            f"{one.model} answered {one.n:,} questions of {one.data or 'some data'}" for one in (files[0], files[least])
+        ]
+        others = "" if len(files) == 2 else f" in all {len(files)} files"
+        raise DataError(f"{told[0]}, {told[1]}, and {len(both):,} are the same{others}{go_on}")
+    lists = [[own[key] for key in both] for own in keyed]
+    return list(zip(lists[: len(first)], lists[len(first) :], strict=True))
 
 
 def _columns(first: Sequence[Answered], second: Sequence[Answered], k: int) -> Columns:
@@ -171,16 +177,11 @@ def _of_questions(name: str, first: Column, second: Column, scenes: Sequence[str
 def _test(name: str, first: Column, second: Column, scenes: Sequence[str], found: Figure) -> Test:
     change = second - first
     known = ~np.isnan(change)
-    by_scene: dict[str, float] = {}
-    for scene, value in zip(np.array(scenes, dtype=object)[known], change[known], strict=True):
-        by_scene[scene] = by_scene.get(scene, 0.0) + float(value)
+    test, p = paired_test(change[known], list(np.array(scenes, dtype=object)[known]))
     gained, lost = int((change[known] > 0).sum()), int((change[known] < 0).sum())
-    apart = len(by_scene) == int(known.sum()) and set(np.unique(change[known])) <= {-1.0, 0.0, 1.0}
-    p = mcnemar(gained, lost) if apart else sign_flip(list(by_scene.values()))
     least = None if found.low is None or found.high is None else detectable(found.low, found.high)
     return Test(
-        figure=name, name="McNemar" if apart else "sign flips of scenes", p=p, detected=p < LEVEL,
-        gained=gained, lost=lost, least=least,
+        figure=name, name=test, p=p, detected=p < LEVEL, gained=gained, lost=lost, least=least,
     )  # fmt: skip
 
 
@@ -218,7 +219,7 @@ def _test_of_pairs(name: str, columns: Sequence[tuple[Column, Column]]) -> Test:
     t, power = stats.t.ppf((1 + CONFIDENCE) / 2, freedom), stats.t.ppf(POWER, freedom)
     alike = math.isnan(found.half)
     return Test(
-        figure=name, name="sign flips" if alike else "t", p=found.p, detected=found.p < LEVEL, sign_flip=sign_flip(changes),
+        figure=name, name="sign flips" if alike else "t", p=found.p, detected=found.p < LEVEL,
         gained=sum(change > 0 for change in changes), lost=sum(change < 0 for change in changes),
-        least=None if alike else float(found.half * (t + power) / t),
+        sign_flip=sign_flip(changes), least=None if alike else float(found.half * (t + power) / t),
     )  # fmt: skip
