@@ -178,7 +178,10 @@ def test_a_run_is_measured_under_its_prompt_unless_another_is_given(vantage, tra
            "--constant-captions", "0", "--max-new-tokens", "4")  # fmt: skip
     found = vantage(*ask)
     assert found.exit_code == 0 and "trained/recipe.yaml" in " ".join(found.stderr.split())
-    assert "trained/recipe.yaml" not in vantage(*ask[:1], str(trained.model), *ask[2:], "--no-labels").stderr
+    for place in (str(trained.model), "trained"):
+        found = vantage(*ask[:1], place, *ask[2:], "--no-labels")
+        assert found.exit_code == 0 and "trained/recipe.yaml" not in found.stderr
+        assert "not asked as it was trained: --label-sources" in " ".join(found.stderr.split())
 
 
 def test_an_empty_question_is_refused(vantage):

@@ -124,7 +124,7 @@ def evaluate(
         answers = output.with_suffix(".jsonl")
         if answers == output:
             raise ConfigError(f"--output {output}: the answers go into the file that ends in .jsonl; end it in .json")
-    model, parsed, asked_for = reasoning.of_run(model, recipe) if not given else (model, None, False)
+    model, parsed, asked_for = reasoning.of_run(model, recipe, given)
     if parsed is not None:
         if asked_for:
             plugins.load(parsed.plugins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,12 +76,13 @@ def opened(
         yield found
 
 
-def of_run(model: str, recipe: str | None) -> tuple[str, Recipe | None, bool]:
+def of_run(model: str, recipe: str | None, given: Iterable[str] = ()) -> tuple[str, Recipe | None, bool]:
     """A model as it was trained: a run's folder stands for its model, and a run's model brings the run's prompt.
 
     Args:
         model: as it was named.
         recipe: as it was named, if it was.
+        given: settings of the prompt on the command line, which then stand for all of the run's.
 
     Returns:
         Where the model lies; the recipe; and whether it was named, which allows what it brings beside the prompt: code
@@ -97,6 +98,9 @@ def of_run(model: str, recipe: str | None) -> tuple[str, Recipe | None, bool]:
         return model, recipes.load(recipe), True
     brought = folder.parent / "recipe.yaml"
     if folder.name != "model" or not brought.is_file():
+        return model, None, False
+    if named := ", ".join(f"--{key.replace('_', '-')}" for key in given):
+        err.print(f"not asked as it was trained: {named} stands in place of its run's whole prompt", soft_wrap=True)
         return model, None, False
     err.print(f"the prompt is that of {brought}, with which this model was trained", soft_wrap=True)
     return model, recipes.load(brought), False
