@@ -69,8 +69,10 @@ def difference(pairs: Iterable[tuple[bool | None, bool | None, str]], tested: bo
         return None
     values, scenes = np.array([step for step, _ in both]), [scene for _, scene in both]
     low, high = bootstrap(values[:, None], scenes, shares=False, changes=True)
-    ends = (float(low[0]), float(high[0])) if np.isfinite([low[0], high[0]]).all() else (None, None)
-    return Difference(float(values.mean()), *ends, p=paired_test(values, scenes)[1] if tested else None)
+    known = bool(np.isfinite([low[0], high[0]]).all())
+    ends = (float(low[0]), float(high[0])) if known else (None, None)
+    p = paired_test(values, scenes)[1] if tested else None
+    return Difference(float(values.mean()), ends[0], ends[1], p)
 
 
 def change(

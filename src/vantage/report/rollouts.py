@@ -74,13 +74,13 @@ class Rollouts:
     def add(self, index: int, line: Line, record: Mapping[str, Any], room: int) -> bool:
         """Add a group; ``False`` where all would then take more than that room, and nothing is added."""
         pictures, tables, spent = self.pictures, (self.texts, self.terms), self._spent
-        before = len(pictures.thumbnails), *((len(table.values), table.size) for table in tables)
+        known, sizes = len(pictures.thumbnails), [(len(table.values), table.size) for table in tables]
         group = self._group(index, line, record)
-        new = pictures.thumbnails[before[0] :]
+        new = pictures.thumbnails[known:]
         self._spent += on_page(group) + sum(on_page([each.uri, 99999, 99999, each.missing]) for each in new)
         if self.size > room:
-            pictures.cut(before[0])
-            for table, (length, size) in zip(tables, before[1:], strict=True):
+            pictures.cut(known)
+            for table, (length, size) in zip(tables, sizes, strict=True):
                 table.cut(length, size)
             self._spent = spent
             return False
