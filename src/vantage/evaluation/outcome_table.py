@@ -16,6 +16,10 @@ from vantage.printing import printable
 
 Figures = Mapping[str, Figure]
 
+MOST_SUBSETS = 12
+"""Subsets of sources that are shown, those with the most questions; where samples differ in their sources there can be
+dozens, most of few questions."""
+
 
 def outcome_table(found: Results) -> Group:
     """Every figure with its interval, and what they say about seeing more."""
@@ -45,6 +49,8 @@ def verdict(found: Results) -> str:
     by = f"{abs(100 * gain.value):.1f} points ({_ends(gain, sign=True)})"
     both = f"all pictures together give {_share(fused)} % right answers"
     best = f"{best} alone, the best single source"
+    if gain.n < fused.n:  # others lack it, as of cameras
+        best += f" (compared over the {gain.n:,} questions that have it)"
     if gain.low is None or gain.high is None:
         said = f"One scene cannot tell: {both}, {best}, {_share(alone)} %."
     elif gain.low > 0:
@@ -85,13 +91,13 @@ def _main(found: Results) -> Table:
             cells = f"{scale * one.value:.{digits}f}", _ends(one, scale, digits), f"{one.n:,}"
             grid.add_row(Text(printable(label), style), *(Text(cell, style) for cell in cells))
 
-    many = bool(found.best_source)
+    many, subsets = bool(found.best_source), _subsets(found)
     add("fused", "all pictures together" if many else "the picture", "bold")
     for name in figures:
         kind, _, which = name.partition("/")
         if kind == "alone" and many:
             add(name, f"{which} alone" + (" (the best)" if which == found.best_source else ""))
-        elif kind == "subset":
+        elif name in subsets[:MOST_SUBSETS]:
             add(name, " and ".join(Origin("subset", which).sources))
     add("either", "right from at least one alone")
     add("interference", "wrong together, right from one alone")
@@ -113,6 +119,12 @@ def _main(found: Results) -> Table:
     add("reward", "mean reward", scale=1.0, digits=3)
     add("tokens", "mean length, tokens", scale=1.0)
     return grid
+
+
+def _subsets(found: Results) -> list[str]:
+    """Those of the most questions first."""
+    names = [name for name in found.figures if name.startswith("subset/")]
+    return sorted(names, key=lambda name: -found.figures[name].n)
 
 
 def _by_task(found: Results) -> Table:
@@ -150,6 +162,8 @@ def _notes(found: Results) -> Sequence[str]:
         "Intervals come from drawing scenes with replacement."
         + (" The best source is chosen on the same questions." if found.best_source else "")
     ]
+    if (more := len(_subsets(found)) - MOST_SUBSETS) > 0:
+        notes.append(f"Of {more} further subsets, of fewer questions each, the results file tells.")
     if found.k:
         settings = found.settings
         way = [f"temperature {settings.get('temperature', 1)}", f"top_p {settings.get('top_p', 1)}"]

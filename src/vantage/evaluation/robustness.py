@@ -1,6 +1,7 @@
 """What happens to the answer when one source is damaged: pictures made worse on purpose, the same way every time.
 
-The truth stays that of the sample as it was. What is drawn by chance depends on the sample's id and the source alone.
+The truth stays that of the sample as it was. What is drawn by chance depends on the sample's id and the source alone;
+whose picture a swap shows depends on which samples there are, too.
 """
 
 from __future__ import annotations
