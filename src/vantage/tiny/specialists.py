@@ -19,8 +19,8 @@ CURRICULA = {
         places=0.5, drills=_LOOK, muon=0.01,
     ),
     "tiny-transform": Curriculum(
-        steps=1_000, sight_steps=150, fresh=24, scenes=("transform/easy", "transform/balanced"), credulous=0.0,
-        single=0.1, blind=0.02, places=0.5, recall=1.0, drills=_LOOK, muon=0.01,
+        steps=750, sight_steps=150, fresh=24, scenes=("transform/easy", "transform/balanced"), credulous=0.0,
+        single=0.0, blind=0.02, places=0.5, recall=1.0, drills=_LOOK, muon=0.01,
     ),
     "tiny-cameras": Curriculum(
         steps=1_000, sight_steps=100, batch=32, fresh=12, pool=5_000, scenes=("cameras/easy", "cameras/balanced"),

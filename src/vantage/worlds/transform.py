@@ -1,9 +1,8 @@
 """Transform: a table before and after, and what was changed between, as ``func(object, value)`` (TRANCE).
 
-Four objects stand in cells, numbered by the question, which also tells how many changes were made: one, or two of
-different objects, each of its color, its shape, its size, or its position by one cell, up being away from the viewer.
-Neither picture alone is enough for a change of color, shape or size. The picture after is enough where every change is
-a move, since the question says where each object stood, unless two that moved could stand for each other.
+Four objects stand in cells, and go by the names of the cells where they stood before. The question tells how many
+changes were made: one, or two of different objects, each of its color, its shape, its size, or its position by one
+cell, up being away from the viewer. Neither picture alone is ever enough.
 
 - in the *dark* one of the pictures shows colours dimly;
 - coloured *light* falls on one of the pictures, so that colours lie closer to one another;
@@ -89,20 +88,18 @@ class Transform(World):
             other = dice.pick([number for number in range(OBJECTS) if number != changed[0][0]])
             changed.append((other, dice.pick(FUNCTIONS)))
         after, steps = list(before), []
-        for number, function in sorted(changed):
+        for number, function in sorted(changed, key=lambda change: CELLS.index(before[change[0]].cell)):
             taken = [thing.cell for thing in before + after]
             after[number], value = _changed(dice, before[number], function, taken)
-            steps.append((number, function, value))
-        listed = ", ".join(f"{number} in {thing.cell}" for number, thing in enumerate(before))
-        asked = "Which change was made?" if task == "single" else "Which 2 changes were made?"
+            steps.append((before[number].cell, function, value))
         return Scene(
-            question=f"Objects: {listed}. {asked}",
+            question="Which change was made?" if task == "single" else "Which 2 changes were made?",
             pictures=self._paint(dice, condition, before, after),
-            truth=[f"{name}({number}, {value})" for number, name, value in steps],
+            truth=[f"{function}({cell}, {value})" for cell, function, value in steps],
             reward="reason-rft-transformation",
             condition=condition,
-            reasoning=" ".join(f"{before[number].cell} {number} {value}" for number, _, value in steps),
-            enough=("after",) if _told_by_places(before, after, len(steps)) else (),
+            reasoning=" ".join(f"{cell} {value}" for cell, _, value in steps),
+            enough=(),
             objects=tuple(
                 thing.entry(number, source)
                 for source, things in zip(PICTURES, (before, after), strict=True)
@@ -178,20 +175,6 @@ def _changed(dice: Dice, thing: Thing, function: str, taken: Sequence[str]) -> t
     options = {"color": tuple(figures.COLORS), "shape": figures.SHAPES, "size": tuple(SIZES)}[part]
     value = dice.pick([option for option in options if option != getattr(thing, part)])
     return replace(thing, **{part: value}), value
-
-
-def _told_by_places(before: Sequence[Thing], after: Sequence[Thing], changes: int) -> bool:
-    """Whether the cells alone, without any looks, tell all the changes."""
-    left = [old.cell for old, new in zip(before, after, strict=True) if old.cell != new.cell]
-    reached = [new.cell for old, new in zip(before, after, strict=True) if old.cell != new.cell]
-    swapped = len(left) == 2 and all(_near(*pair) for pair in zip(left, reversed(reached), strict=True))
-    return len(left) == changes and not swapped
-
-
-def _near(first: str, second: str) -> bool:
-    """Whether two cells share a side."""
-    (x, y), (u, v) = canvas.cell_corner(first), canvas.cell_corner(second)
-    return abs(x - u) + abs(y - v) == CELL
 
 
 def _seen(spot: tuple[float, float], cell: str, lean: int) -> tuple[float, float]:
