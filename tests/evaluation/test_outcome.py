@@ -76,6 +76,16 @@ def test_samples_may_differ_in_their_sources():
     assert one.best_source == "rgb" and known["gain"] == (1, 0.0), "only where that source is there"
 
 
+def test_a_source_of_few_questions_is_not_the_best_by_luck():
+    many = [*question("a", True, True, False), *question("b", True, True, False), *question("c", True, False, False)]
+    rare = [row("d"), row("d", "mono:depth", True), row("d", "mono:rgb", False)]
+    assert found([*many, *rare]).best_source == "rgb", "one of one against two of four"
+    often = [line for name in "ef" for line in (row(name), row(name, "mono:depth", True), row(name, "mono:rgb", True))]
+    assert found([*many, *rare, *often]).best_source == "rgb", "three of three are half of six"
+    assert found([*many[:3], *rare]).best_source == "rgb", "one of one is half of two"
+    assert found([*many[:3], *rare, *often]).best_source == "depth", "three of three against three of four"
+
+
 def test_one_picture_is_not_compared_with_itself():
     one = found([row("a"), row("a", "mono:page")])
     assert one.best_source == "" and not {"either", "gain", "alone/page", "interference"} & one.figures.keys()

@@ -50,7 +50,7 @@ def test_the_question_of_the_title_is_answered(fused, alone, said):
 
 def test_a_best_source_that_not_every_question_has_says_so():
     some = [rows(f"q{i}", fused=True, mono__rgb=True, mono__left=False) for i in range(4)]
-    others = [rows(f"p{i}", fused=False, mono__left=False, mono__right=False) for i in range(6)]
+    others = [rows(f"p{i}", fused=False, mono__left=False, mono__right=False) for i in range(3)]
     assert "(compared over the 4 questions that have it)" in verdict(made(*some, *others))
     assert "compared over" not in verdict(made(*some))
 

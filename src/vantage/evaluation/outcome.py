@@ -170,7 +170,11 @@ def counted(questions: Sequence[Answered], **about: Any) -> Results:
 
 
 def best_of(questions: Sequence[Answered]) -> str:
-    """The single source with the highest share of right answers; empty where no question has several sources."""
+    """The single source with the highest share of right answers; empty where no question has several sources.
+
+    Where questions differ in their sources, one of at most half as many questions as another is not in the
+    running: of few questions a high share is luck.
+    """
     shares: dict[str, list[bool]] = {}
     for question in questions:
         for source, right in _alone(question).items():
@@ -178,7 +182,9 @@ def best_of(questions: Sequence[Answered]) -> str:
                 shares.setdefault(source, []).append(right)
     if all(len(_alone(question)) < 2 for question in questions):
         return ""
-    return max(shares, key=lambda source: sum(shares[source]) / len(shares[source]), default="")
+    most = max(map(len, shares.values()), default=0)
+    common = [source for source in shares if 2 * len(shares[source]) > most]
+    return max(common, key=lambda source: sum(shares[source]) / len(shares[source]), default="")
 
 
 def figures_of(questions: Sequence[Answered], best: str, k: int) -> dict[str, Figure]:
