@@ -105,3 +105,21 @@ def test_stages_end_one_after_the_other():
         Drills((Stage(20, 1.0), Stage(10, 1.0)), teacher.kinds, seed=0)
     with pytest.raises(ConfigError, match=r"shares are in \[0, 1\]"):
         Stage(10, share=1.5)
+
+
+def test_changes_are_asked_where_both_pictures_are_shown():
+    teacher = Teacher(PROCESSOR, ("transform",))
+    maker = Drills((Stage(1, share=1.0, alone=0.5),), teacher.kinds, seed=2, changes=True)
+    seen = Counter()
+    for sample in worlds.get("transform").dataset(n=24):
+        drill = maker.drilled(teacher.lesson(sample), 0)
+        looks = [
+            {t["cell"]: t["kind"] for t in sample.metadata["objects"] if t["source"] == source}
+            for source in sample.sources
+        ]
+        apart = [cell for cell in CELLS if looks[0].get(cell) != looks[1].get(cell)]
+        both = drill.views == ((0, 1),)
+        assert (asked(drill)[-1] == (["change"], apart)) == both
+        assert ("change" in [word for question, _ in asked(drill) for word in question]) == both
+        seen[both] += 1
+    assert min(seen.values()) > 4

@@ -50,15 +50,16 @@ class Drills:
         stages: in the order of their ends; after the last there are no drills.
         kinds: what a cell can hold, ``Teacher.kinds``.
         seed: of every choice.
+        changes: also ask in which cells the first picture and the last one differ, where both are shown.
 
     Raises:
         ConfigError: stages out of order.
     """
 
-    def __init__(self, stages: tuple[Stage, ...], kinds: tuple[str, ...], seed: int) -> None:
+    def __init__(self, stages: tuple[Stage, ...], kinds: tuple[str, ...], seed: int, changes: bool = False) -> None:
         if [stage.until for stage in stages] != sorted({stage.until for stage in stages}):
             raise ConfigError(f"stages of drills must end one after the other; got {[s.until for s in stages]}")
-        self._stages, self._kinds = stages, kinds
+        self._stages, self._kinds, self._changes = stages, kinds, changes
         self._dice = random.Random(f"drills/{seed}")
 
     def drilled(self, lesson: Lesson, step: int) -> Lesson | None:
@@ -82,17 +83,22 @@ class Drills:
                 places.setdefault((self._kinds[lesson.kinds[source, place]], named), []).append(place)
         asked = list(places)
         self._dice.shuffle(asked)
-        ids: list[int] = []
-        learned: list[bool] = []
+        parts: list[tuple[list[str], list[str]]] = []
         for kind, named in asked[:ASKED]:
             cells = [CELLS[place] for place in places[kind, named]]
+            source = [named] if named else []
             if self._dice.random() < stage.find:
-                question, reply = kind.split(), cells
+                parts.append(([*kind.split(), *source], cells))
             else:
-                question, reply = [self._dice.choice(cells)], kind.split()
-            words = [*question, *([named] if named else []), *reply, ","]
-            ids += [WORDS.index(word) for word in words]
-            learned += [place >= len(words) - len(reply) - 1 for place in range(len(words))]
+                parts.append(([self._dice.choice(cells), *source], kind.split()))
+        if self._changes and shown is None:
+            apart = np.flatnonzero(lesson.kinds[0] != lesson.kinds[-1]).tolist()
+            parts.append((["change"], [CELLS[place] for place in apart] or ["none"]))
+        ids: list[int] = []
+        learned: list[bool] = []
+        for question, reply in parts:
+            ids += [WORDS.index(word) for word in (*question, *reply, ",")]
+            learned += [*[False] * len(question), *[True] * len(reply), True]
         view = lesson.views[0] if shown is None else lesson.views[1 + shown]
         return replace(
             lesson, prompt=lesson.drill, completion=[*ids, WORDS.index(EOS)], learned=(*learned, True), views=(view,)

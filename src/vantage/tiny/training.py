@@ -64,7 +64,7 @@ class Curriculum:
         places: weight, beside the cell question, of which cell a vector is of and, once a picture has been read, of
             which picture: what must be known before anything can be looked up.
         recall: weight, beside the cell question, of what the picture before shows in the same cell, and whether that
-            differs; of use where all pictures show the same cells.
+            differs; of use where all pictures show the same cells. Drills then ask for the cells that differ, too.
         drills: stages of the second stage in which a share of the lessons are drills.
         muon: learning rate of Muon (Jordan et al., 2024), which then moves the matrices of the second stage; AdamW
             moves them where it is 0, and all else. With Muon, looking things up is learned in fewer steps.
@@ -102,7 +102,7 @@ class Lessons:
         named = {scene: scene.partition("/") for scene in curriculum.scenes}
         self._streams = {scene: endless(worlds.get(world), mix, seed) for scene, (world, _, mix) in named.items()}
         self._chance = torch.Generator().manual_seed(seed)
-        self._drills = Drills(curriculum.drills, teacher.kinds, seed)
+        self._drills = Drills(curriculum.drills, teacher.kinds, seed, changes=curriculum.recall > 0)
         self._pool: list[Lesson] = []
         self._drawn = 0
 
