@@ -86,11 +86,11 @@ class Drills:
         parts: list[tuple[list[str], list[str]]] = []
         for kind, named in asked[:ASKED]:
             cells = [CELLS[place] for place in places[kind, named]]
-            source = [named] if named else []
+            whose = [named] if named else []
             if self._dice.random() < stage.find:
-                parts.append(([*kind.split(), *source], cells))
+                parts.append(([*kind.split(), *whose], cells))
             else:
-                parts.append(([self._dice.choice(cells), *source], kind.split()))
+                parts.append(([self._dice.choice(cells), *whose], kind.split()))
         if self._changes and shown is None:
             apart = np.flatnonzero(lesson.kinds[0] != lesson.kinds[-1]).tolist()
             parts.append((["change"], [CELLS[place] for place in apart] or ["none"]))
