@@ -19,7 +19,7 @@ CURRICULA = {
         places=0.5, drills=_LOOK, muon=0.01,
     ),
     "tiny-transform": Curriculum(
-        steps=520, sight_steps=150, fresh=24, scenes=("transform/easy", "transform/balanced"), credulous=0.0,
+        steps=1_000, sight_steps=150, fresh=24, scenes=("transform/easy", "transform/balanced"), credulous=0.0,
         single=0.0, blind=0.02, places=0.5, recall=1.0, drills=_LOOK, muon=0.01,
     ),
     "tiny-cameras": Curriculum(
