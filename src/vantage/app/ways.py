@@ -30,7 +30,7 @@ KNOWN: dict[str, dict[str, Any]] = {
             "worlds": (world,),
             "about": f"Half taught, on drawn scenes of the world {world} only: `vantage train tiny/{world}` goes on.",
         }
-        for world in ("cameras", "pages", "counting", "transform")
+        for world in ("cameras", "pages", "counting")
     },
 }
 """What is known of embedded models, as settings of a way."""

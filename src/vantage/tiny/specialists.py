@@ -31,7 +31,7 @@ CURRICULA = {
         places=0.5, drills=_LOOK, muon=0.01,
     ),
 }  # fmt: skip
-"""What each of the shipped ones is taught, after all that the tiny model was."""
+"""What each is taught, after all that the tiny model was. All but ``tiny-transform`` ship with Vantage."""
 
 
 def train_specialist(
