@@ -1,5 +1,6 @@
 import importlib
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -88,7 +89,8 @@ def test_an_output_that_exists_is_replaced_only_where_it_is_said(vantage, tmp_pa
     assert (tmp_path / "out.jsonl").read_text() == "mine"
     assert vantage("--reward", "answer", *IN_OUT, "--overwrite").exit_code == 0
     assert rewards_in(tmp_path / "out.jsonl")
-    assert vantage("--reward", "answer", "--input", "in.jsonl", "--output", "/dev/null").exit_code == 0
+    assert vantage("--reward", "answer", "--input", "in.jsonl", "--output", os.devnull).exit_code == 0
+    assert Path(os.devnull).is_char_device()
 
 
 def test_it_stands_in_a_pipe(vantage):

@@ -1,5 +1,6 @@
 import json
 import os
+import threading
 
 import pytest
 
@@ -30,6 +31,22 @@ def test_what_is_written_is_what_is_read(tmp_path):
     assert (tmp_path / "a.jsonl").read_bytes() == b"1\n\xe2\x80\xa8\n\n"
     files.write_lines(tmp_path / "a.jsonl", [])
     assert (tmp_path / "a.jsonl").read_bytes() == b""
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    files.write_lines(pipe, [b"1", b"2"])
+    reader.join(10)
+    assert read == [b"1\n2\n"]
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_folder_is_not_written_over(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        files.write_text(tmp_path, "text")
 
 
 def test_the_content_is_on_the_disk_before_the_name_is_the_new_ones(tmp_path, monkeypatch):

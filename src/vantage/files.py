@@ -1,4 +1,7 @@
-"""Files that appear whole: at every moment a file is the old one or the new one, also when the power fails."""
+"""Files that appear whole: at every moment a file is the old one or the new one, also when the power fails.
+
+Devices and pipes, which have no old content to keep, are written to as they are and never replaced.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,11 @@ def write_lines(path: str | Path, lines: Iterable[bytes]) -> None:
 
 def _replace(path: Path, chunks: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        # A new file in the place of /dev/null would break the whole machine.
+        with path.open("wb") as file:
+            file.writelines(chunks)
+        return
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:
